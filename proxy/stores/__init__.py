@@ -1,0 +1,55 @@
+"""What the proxy needs of a store: three small protocols, all of one tenant.
+
+A store holds answers and the ledger that says which of them are still true (docs/coherence.md). A shelf holds small
+shared values that expire. Landings let processes share one trip to Jira. A failure of any of them is a StoreError.
+"""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from policies.model import Entry, Fence, Lookup
+
+
+class Store(Protocol):
+    """Answers of one tenant, and the ledger of what made them old."""
+
+    async def read(self, key: str) -> Lookup:
+        """The entry under `key`, the ledger's verdict on it, and the fence, as of one moment."""
+
+    async def write(self, key: str, entry: Entry, fence: Fence) -> bool:
+        """Keep `entry`, fetched behind `fence`, for `entry.keep` seconds; tell whether it is true at this moment.
+
+        A dead answer is never put in the place of a live one.
+        """
+
+    async def invalidate(self, tags: Collection[str]) -> None:
+        """Make every entry old that carries one of `tags` and was fetched behind an earlier fence."""
+
+    async def close(self) -> None:
+        """Let go of connections and memory."""
+
+
+class Shelf(Protocol):
+    """Small values that all processes of a tenant share: leases, delivery ids, counters. Times are seconds."""
+
+    async def get(self, name: str) -> bytes | None: ...
+
+    async def put(self, name: str, value: bytes, ttl: float) -> None: ...
+
+    async def add(self, name: str, value: bytes, ttl: float) -> bool:
+        """Put only where nothing is; tell whether it was put."""
+
+    async def drop(self, name: str) -> None: ...
+
+
+class Landings(Protocol):
+    """One trip to Jira per question among all processes that share the store."""
+
+    async def claim(self, key: str, ttl: float) -> bool:
+        """Try to become the process that makes the trip for `key`; the claim lapses after `ttl` seconds."""
+
+    async def landed(self, key: str) -> None:
+        """Give the claim up and wake whoever waits."""
+
+    async def wait(self, key: str, timeout: float) -> None:
+        """Return when the trip for `key` has landed or its claim has lapsed, or after `timeout` seconds."""
