@@ -1,4 +1,7 @@
-"""The three errors of the machinery. Library exceptions become one of them once, at the edge (PolicyError: policies)."""
+"""The three errors of the machinery; library exceptions become one of them once, at the edge.
+
+The fourth, PolicyError, belongs to the law (policies.rulebook).
+"""
 
 
 class ConfigError(Exception):

@@ -14,7 +14,7 @@ class Store(Protocol):
     """Answers of one tenant, and the ledger of what made them old."""
 
     async def read(self, key: str) -> Lookup:
-        """The entry under `key`, the ledger's verdict on it, and the fence, as of one moment."""
+        """Look up the entry under `key`, the ledger's verdict on it, and the fence, as of one moment."""
 
     async def write(self, key: str, entry: Entry, fence: Fence) -> bool:
         """Keep `entry`, fetched behind `fence`, for `entry.keep` seconds; tell whether it is true at this moment.
@@ -51,5 +51,5 @@ class Landings(Protocol):
     async def landed(self, key: str) -> None:
         """Give the claim up and wake whoever waits."""
 
-    async def wait(self, key: str, timeout: float) -> None:
+    async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - the bound is part of the protocol
         """Return when the trip for `key` has landed or its claim has lapsed, or after `timeout` seconds."""
