@@ -4,7 +4,7 @@ Only frozen values live here. What is done with them lives in the module named a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from types import MappingProxyType
 
@@ -106,7 +106,7 @@ class Request:
     method: str
     path: str
     query: str = ""
-    headers: Mapping[str, str] = NO_HEADERS
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
     body: bytes = b""
 
 
