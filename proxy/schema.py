@@ -1,0 +1,238 @@
+"""Every key of the configuration: its meaning, its default, and what it accepts.
+
+A key is one field here and one line in config.yaml. How the values are gathered and checked together: proxy.config.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from policies.model import Directives, Policy, Scope
+from proxy import addresses
+from proxy.units import duration, shown, size
+
+PLACEHOLDER = "https://your-site.atlassian.net"
+"""The upstream of the shipped config.yaml: as good as none."""
+
+POLICIES: Mapping[str, Mapping[str, Any]] = {
+    "issue": {"ttl": "5m"},
+    "project": {"ttl": "1h"},
+    "user": {"ttl": "1h"},
+    "field": {"ttl": "24h"},
+    "search": {"ttl": "2m", "settle": ["2s", "10s", "30s"]},
+    "aggregation": {"ttl": "5m"},
+    "prediction": {"ttl": "10m"},
+    "metadata": {"ttl": "1h"},
+    "board": {"ttl": "5m"},
+    "sprint": {"ttl": "5m"},
+    "filter": {"ttl": "10m"},
+    "dashboard": {"ttl": "10m"},
+    "servicedesk": {"ttl": "5m"},
+    "permission": {"ttl": "1m", "stale_if_error": "0s"},
+    "media": {"ttl": "24h"},
+    "server": {"ttl": "1h"},
+}
+"""Each type's policy, where it differs from the defaults of `PolicyRow`."""
+
+
+def _blank_is_none(value: object) -> object:
+    return None if value in ("", "null") else value
+
+
+def _listed(value: object) -> object:
+    """Environment variables write a list as text: `a, b` or `[a, b]`."""
+    if not isinstance(value, str):
+        return () if value is None else value
+    try:
+        return yaml.safe_load(value if value.startswith("[") else f"[{value}]")
+    except yaml.YAMLError:
+        raise ValueError(f"{shown(value)} is not a list (try [a, b])") from None
+
+
+def _some_tenant(given: object) -> object:
+    return given or {"default": None}
+
+
+def _over_defaults(given: object) -> object:
+    """Lay the policies given over the defaults, key by key: `issue: {ttl: 1m}` keeps all else of `issue`."""
+    if not isinstance(given, dict | None):
+        return given
+    rows: dict[Any, Any] = {name: dict(row) for name, row in POLICIES.items()}
+    for name, row in (given or {}).items():
+        rows[name] = rows.get(name, {}) | (row or {}) if isinstance(row, dict | None) else row
+    return rows
+
+
+def _only(supported: object, spelled: str) -> AfterValidator:
+    """Refuse what a later version will accept, rather than accept and ignore it."""
+
+    def check(given: object) -> object:
+        if given != supported:
+            raise ValueError(f"{shown(given)} is not supported yet, only {spelled}")
+        return given
+
+    return AfterValidator(check)
+
+
+Duration = Annotated[float, BeforeValidator(duration)]
+Size = Annotated[int, BeforeValidator(size)]
+Listen = Annotated[addresses.Address, BeforeValidator(addresses.address)]
+Site = Annotated[str, AfterValidator(addresses.site)]
+PathPrefix = Annotated[str, AfterValidator(addresses.path)]
+StoreUrl = Annotated[str, AfterValidator(addresses.store)]
+Host = Annotated[str, AfterValidator(addresses.host)]
+BlankIsNone = BeforeValidator(_blank_is_none)
+Listed = BeforeValidator(_listed)
+
+
+class Section(BaseModel):
+    """A mapping of known keys. One without keys says nothing, so it is as if absent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_says_nothing(cls, value: object) -> object:
+        return {} if value is None else value
+
+
+class Admin(Section):
+    """The listener for the people who run the proxy."""
+
+    listen: Listen = addresses.Address("127.0.0.1", 8081)
+    """HOST:PORT of the admin listener."""
+    token: Annotated[str | None, BlankIsNone] = Field(default=None, repr=False)
+    """Bearer token; required unless only this machine can reach the listener."""
+
+
+class Store(Section):
+    """Where answers are kept."""
+
+    url: StoreUrl = Field(default="memory://", repr=False)
+    """memory://, redis://, rediss:// or unix://."""
+    max_bytes: Size = 256 * 1024**2
+    """What the answers of a memory store may weigh together."""
+    max_connections: int = Field(default=50, gt=0)
+    """Connections to Redis, at most."""
+    coherence: Literal["relaxed", "strict"] = "relaxed"
+    """Whether an answer may lag behind another instance's invalidation by up to max_lag."""
+    max_lag: Duration = 1.0
+    """How far `relaxed` may lag behind."""
+    timeout: Duration = 0.5
+    """How long Redis may take before Jira is asked instead."""
+
+
+class Tenant(Section):
+    """A Jira behind the proxy, and how its callers reach it."""
+
+    upstream: Site = PLACEHOLDER
+    """Jira's URL: origin and, if it has one, path."""
+    hosts: Annotated[tuple[Host, ...], Listed] = ()
+    """Host headers that choose this tenant."""
+    path_prefix: PathPrefix = ""
+    """First part of the path that chooses this tenant; Jira does not see it."""
+    public_url: Annotated[Site | None, BlankIsNone] = None
+    """What stands for the upstream's URL in Jira's links; null: the address the client used."""
+    webhook_secret: Annotated[str | None, BlankIsNone] = Field(default=None, repr=False)
+    """Secret that Jira signs its webhooks with."""
+    lease: Duration = 300.0
+    """How long a credential that Jira accepted is believed."""
+    ca_file: Annotated[str | None, BlankIsNone] = None
+    """PEM file of the authorities that may vouch for the upstream; null: the system's."""
+
+
+class PolicyRow(Section):
+    """How answers of one type are kept."""
+
+    ttl: Duration
+    """How long an answer is fresh."""
+    stale_while_revalidate: Duration = 0.0
+    """How long after that it is still served while a new one is fetched."""
+    stale_if_error: Duration = 3600.0
+    """How long after that it is still served when Jira fails."""
+    negative_ttl: Duration = 30.0
+    """How long a 404 is believed."""
+    scope: Scope = Scope.CREDENTIAL
+    """Who shares an answer: callers with the same credential, of the same account, or all of the tenant."""
+    settle: Annotated[tuple[Duration, ...], Listed] = ()
+    """When to invalidate again after a change, because Jira's own index lags."""
+
+
+class Timeouts(Section):
+    """How long Jira may take."""
+
+    connect: Duration = 5.0
+    """To accept a connection."""
+    read: Duration = 60.0
+    """From one piece of an answer to the next."""
+    total: Duration = 300.0
+    """For a question and its whole answer."""
+
+
+class Limits(Section):
+    """How much is too much."""
+
+    max_body: Size = 8 * 1024**2
+    """A larger answer streams through and is not kept."""
+    client_requests_per_minute: Annotated[int | None, BlankIsNone, _only(None, spelled="null")] = None
+    """Requests that one client may make; null: as many as it likes."""
+
+
+class Log(Section):
+    """What is written down, and how."""
+
+    format: Literal["auto", "json", "human"] = "auto"
+    """auto: human on a terminal, else JSON."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is worth a line."""
+
+
+class Config(Section):
+    """Everything that can be configured."""
+
+    listen: Listen = addresses.Address("0.0.0.0", 8080)  # noqa: S104 - a proxy is there to be reached
+    """HOST:PORT of the listener for Jira's clients."""
+    workers: Annotated[int, _only(1, spelled="1")] = 1
+    """Processes that share the listener."""
+    prefix: PathPrefix = Field(default="/-", min_length=2)
+    """Path of the proxy's own endpoints on that listener."""
+    client_directives: Directives = Directives.EXPLICIT
+    """Which Cache-Control directives of clients count."""
+    secret: Annotated[str | None, Field(min_length=16), BlankIsNone] = Field(default=None, repr=False)
+    """Keys all hashes; the same for all instances that share a Redis. null: made and kept."""
+    admin: Admin = Admin()
+    """The listener for the people who run the proxy."""
+    store: Store = Store()
+    """Where answers are kept."""
+    tenants: Annotated[Mapping[str, Tenant], BeforeValidator(_some_tenant)] = Field(default={}, validate_default=True)
+    """The Jiras behind the proxy, by name."""
+    policies: Annotated[Mapping[str, PolicyRow], BeforeValidator(_over_defaults)] = Field(
+        default={}, validate_default=True
+    )
+    """How answers are kept, by type."""
+    routes: Annotated[tuple[dict[str, Any], ...], Listed] = ()
+    """The operator's own rows, with the columns of policies/resources.yaml."""
+    timeouts: Timeouts = Timeouts()
+    """How long Jira may take."""
+    limits: Limits = Limits()
+    """How much is too much."""
+    log: Log = Log()
+    """What is written down, and how."""
+
+    _file: Path | None = None
+
+    def model_post_init(self, context: Any, /) -> None:
+        self._file = context
+
+    @property
+    def file(self) -> Path | None:
+        """The file all this was read from, if there was one."""
+        return self._file
+
+    def law(self) -> dict[str, Policy]:
+        """Each type's policy, in the law's words."""
+        directives = self.client_directives
+        return {name: Policy(**dict(row), directives=directives) for name, row in self.policies.items()}
