@@ -1,11 +1,16 @@
 """Every kind of store behind one fixture, and entries to put into it."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
+from fakeredis import FakeAsyncRedis
+from fakeredis._commands import command  # fakeredis offers no public way to teach it a command
+from fakeredis.commands_mixins.server_mixin import ServerCommandsMixin
 
 from policies.model import EVERYTHING, Entry
+from proxy.stores.memory import MemoryStore
+from proxy.stores.redis import RedisStore, connect
 
 
 @dataclass
@@ -38,3 +43,46 @@ def an_entry(*tags: str, body: bytes = b"{}", keep: float = 300.0, **fields) -> 
 @pytest.fixture
 def make_entry() -> Callable[..., Entry]:
     return an_entry
+
+
+def info(_socket, _section) -> bytes:
+    return b"run_id:0123456789abcdef0123456789abcdef01234567\r\n"
+
+
+@pytest.fixture
+def fake_client(monkeypatch: pytest.MonkeyPatch) -> FakeAsyncRedis:
+    """A fakeredis that can say which run of a server it is."""
+    monkeypatch.setattr(ServerCommandsMixin, "info", command((bytes,), name="info")(info), raising=False)
+    return FakeAsyncRedis()
+
+
+@pytest.fixture(params=["memory", "redis", "fakeredis"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+async def new_store(
+    kind: str, clock: Clock, tenant: str, request: pytest.FixtureRequest
+) -> AsyncIterator[Callable[..., MemoryStore | RedisStore]]:
+    """Make stores of one kind and one tenant, and close them at the end."""
+    made = []
+
+    def make(**options) -> MemoryStore | RedisStore:
+        if kind == "memory":
+            store = MemoryStore(max_bytes=1_000_000, clock=clock, **options)
+        elif kind == "redis":
+            store = RedisStore(connect(request.getfixturevalue("redis_url"), timeout=2.0), tenant, **options)
+        else:
+            store = RedisStore(request.getfixturevalue("fake_client"), tenant, **options)
+        made.append(store)
+        return store
+
+    yield make
+    for store in made:
+        await store.close()
+
+
+@pytest.fixture
+def store(new_store: Callable[..., MemoryStore | RedisStore]) -> MemoryStore | RedisStore:
+    return new_store()

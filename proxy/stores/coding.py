@@ -1,0 +1,54 @@
+"""An entry as bytes and back. The body is never coded: it goes in and comes out as it is."""
+
+import json
+from collections.abc import Collection
+
+from policies.model import Entry
+
+BREAK = "\n"
+
+
+def pack_tags(tags: Collection[str]) -> bytes:
+    """Write tags one a line, which the scripts can read without a parser.
+
+    A tag with a line break in it becomes two, in entries and invalidations alike, so it makes more old, never less.
+    Lone surrogates pass: what a request's path decodes to may hold them.
+    """
+    return "".join(tag + BREAK for tag in tags).encode(errors="surrogatepass")
+
+
+def unpack_tags(packed: bytes) -> tuple[str, ...]:
+    """Read what `pack_tags` wrote. Raises ValueError on anything else."""
+    *tags, rest = packed.decode(errors="surrogatepass").split(BREAK)
+    if rest:
+        raise ValueError("the last tag has no end")
+    return tuple(tags)
+
+
+def pack_head(entry: Entry) -> bytes:
+    """Write all of an entry but its tags and its body.
+
+    Not with orjson: header values that are not UTF-8 come from aiohttp as lone surrogates, which it refuses.
+    """
+    times = (entry.stored, entry.ttl, entry.keep, entry.cost)
+    return json.dumps((entry.status, entry.headers, entry.coding, entry.etag, times), separators=(",", ":")).encode()
+
+
+def unpack_entry(packed_tags: bytes, head: bytes, body: bytes) -> Entry:
+    """Put an entry together again. Raises ValueError if the parts are not what was written."""
+    try:
+        status, headers, coding, etag, (stored, ttl, keep, cost) = json.loads(head)
+        return Entry(
+            status=int(status),
+            headers=tuple((str(name), str(value)) for name, value in headers),
+            body=body,
+            coding=str(coding),
+            etag=str(etag),
+            tags=unpack_tags(packed_tags),
+            stored=float(stored),
+            ttl=float(ttl),
+            keep=float(keep),
+            cost=float(cost),
+        )
+    except (TypeError, OverflowError, RecursionError) as error:  # whatever foreign JSON can do to the lines above
+        raise ValueError(f"not an entry: {error}") from error
