@@ -13,10 +13,10 @@ from proxy.units import shown
 STORES = ("memory", "redis", "rediss", "unix")
 STORES_TO_COME = ("redis+sentinel", "redis+cluster")
 
-_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?")
+_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 _PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
-_LOOPBACK = re.compile(r"127\.\d+\.\d+\.\d+|localhost|::1")
+_LOOPBACK = re.compile(r"127(\.[0-9]+){3}|localhost|::1")
 _HIGHEST_PORT = 65535
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

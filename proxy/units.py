@@ -9,7 +9,7 @@ SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 BYTES = {"b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 
 # Nine digits are thirty years of seconds: enough, and no sum of such times overflows a store's millisecond counter.
-_QUANTITY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([a-zA-Z]+)")
+_QUANTITY = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([a-zA-Z]+)")
 
 
 def duration(value: object) -> float:
