@@ -1,0 +1,224 @@
+"""The rulebook: which requests may be answered from cache, and what a change makes old.
+
+Must live here: the reading of a request against the rows. Must not: any resource of Jira; those are rows.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from policies.model import EVERYTHING, Match, Pass, Policy, Read, Request, Why, Write
+from policies.paths import segments, suspected
+from policies.routing import Pattern, Routes
+from policies.rows import OTHER, Columns, PolicyError, ReadRow, Row, WriteRow, parse_read, parse_write, read_table
+from policies.templates import ISSUE_KEY, Sources, parameters
+
+__all__ = ["PolicyError", "Rulebook"]
+
+UNKNOWN_REST = "/rest/**"
+UNKNOWN_PAGE = "/**"
+
+_READING = {"GET": "GET", "HEAD": "GET"}
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_SIDE_EFFECT = "updateHistory"
+_OVERRIDE = "x-http-method-override"
+_ENCODED_NAME = re.compile(r"(?:^|&)[^=&]*[%+]")
+# The word before a name in a path -> what an unknown write to that name may have made old.
+_NAMED = {
+    "issue": ("issue:{}", "issues"),
+    "request": ("issue:{}", "issues"),
+    "epic": ("issue:{}", "epic:{}", "issues"),
+    "project": ("project:{}", "project:{}:issues", "projects", "issues"),
+    "board": ("board:{}", "boards"),
+    "sprint": ("sprint:{}", "sprints", "issues"),
+    "version": ("version:{}", "versions", "issues"),
+    "component": ("component:{}", "components", "issues"),
+    "filter": ("filter:{}", "filters", "issues"),
+    "dashboard": ("dashboard:{}", "dashboards"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A row under one of its patterns."""
+
+    row: Row
+    pattern: Pattern
+
+
+class Rulebook:
+    """All rows, compiled once."""
+
+    def __init__(self, rules: Routes[_Rule], writes: Mapping[str, WriteRow], policies: Mapping[str, Policy]) -> None:
+        self._rules = rules
+        self._writes = writes
+        self._policies = policies
+        self.types = frozenset(policies)
+
+    @classmethod
+    def load(
+        cls, resources: str, events: str, policies: Mapping[str, Policy], routes: Sequence[Mapping[str, Any]] = ()
+    ) -> "Rulebook":
+        """Compile the texts of resources.yaml and events.yaml, and the operator's own rows, which win.
+
+        An operator's row with a `type` (or `never`) reads, any other writes. Raises PolicyError.
+        """
+        builder = _Builder(policies)
+        for name, columns in read_table("resources.yaml", resources).items():
+            builder.add("resources.yaml", name, columns, reads=True)
+        for name, columns in read_table("events.yaml", events).items():
+            if "event" not in columns:  # webhook events are not routes
+                builder.add("events.yaml", name, columns, reads=False)
+        for at, columns in enumerate(routes):
+            builder.add("routes", f"routes[{at}]", columns, reads="type" in columns or "never" in columns, rank=1)
+        return cls(builder.rules, builder.writes, builder.used)
+
+    def classify(self, request: Request) -> Match:
+        """Tell what a request is, from its method, path and query."""
+        parts = segments(request.path)
+        if parts is None or (request.method == "POST" and _OVERRIDE in request.headers):
+            return self._doubtful(request)
+        rule = self._rules.find(_READING.get(request.method, request.method), parts)
+        return _unknown(request.method, parts) if rule is None else self._ruled(rule, parts, request.query)
+
+    def touched(self, write: Write, body: Any | None, answer: Any | None) -> frozenset[str]:
+        """Name every tag a write made old, from its path and from the parsed JSON of its body and of the answer.
+
+        None means unknown or unread; the row's `otherwise` then says what to assume.
+        """
+        row = self._writes.get(write.row)
+        if row is None:
+            return frozenset(write.tags)
+        unread = (body is None and row.needs("body")) or (answer is None and row.needs("answer"))
+        sources = {"path": write.params, "query": {}, "body": body, "answer": answer}
+        deep = (tag for template in row.deep for tag in template.fill(sources))
+        return frozenset((*write.tags, *deep, *(row.otherwise if unread else ())))
+
+    def _ruled(self, rule: _Rule, parts: tuple[str, ...], query: str) -> Match:
+        params = {name: parts[at] for name, at in rule.pattern.names}
+        row = rule.row
+        if isinstance(row, WriteRow):
+            return _write(row, rule.pattern.path, params, query)
+        refusal = _refusal(row, query)
+        if refusal is not None:
+            return Pass(row.name, rule.pattern.path, row.type, refusal)
+        return self._read(row, rule.pattern, params, query)
+
+    def _read(self, row: ReadRow, pattern: Pattern, params: Mapping[str, str], query: str) -> Read:
+        sources = {"path": params, "query": parameters(query) if row.asks_query else {}}
+        tags = [tag for template in row.templates for tag in template.fill(sources)]
+        tags += _query_tags(row, query, sources)
+        entity = row.entity.fill(sources) if row.entity else None
+        return Read(
+            row.name,
+            pattern.path,
+            row.type,
+            entity[0] if entity else "-",
+            (*tags, *row.fixed),
+            self._policies[row.type],
+            pattern.method == "POST",
+        )
+
+    def _doubtful(self, request: Request) -> Match:
+        """Judge a request that Jira may read as another than we do: nothing of it is kept, all it may name is old."""
+        parts = suspected(request.path)
+        if request.method in _SAFE:
+            rest = parts[:1] == ("rest",)
+            return Pass("-", _somewhere(parts), OTHER, Why.UNCLEAN_PATH if rest else Why.NOT_REST)
+        write = _unknown_write(parts)
+        for method in {request.method, request.headers.get(_OVERRIDE, request.method).upper()}:
+            rule = self._rules.find(method, parts)
+            known = None if rule is None else self._ruled(rule, parts, request.query)
+            if isinstance(known, Write):
+                write = replace(known, why=Why.UNKNOWN_WRITE, tags=_once((*known.tags, *write.tags)))
+        return write
+
+
+class _Builder:
+    """Collects rows from all files; the first mistake is a PolicyError."""
+
+    def __init__(self, policies: Mapping[str, Policy]) -> None:
+        self.rules: Routes[_Rule] = Routes()
+        self.writes: dict[str, WriteRow] = {}
+        self.used: dict[str, Policy] = {}
+        self._policies = policies
+
+    def add(self, file: str, name: str, columns: Columns, *, reads: bool, rank: int = 0) -> None:
+        patterns, row = parse_read(file, name, columns) if reads else parse_write(file, name, columns)
+        if isinstance(row, WriteRow):
+            self.writes[name] = row
+        elif row.type != OTHER:
+            self._use(file, row)
+        for pattern in patterns:
+            other = self.rules.add(pattern, _Rule(row, pattern), rank)
+            if other is not None:
+                raise PolicyError(f"{file}: row {name}: column match: row {other.row.name} has the same {pattern.path}")
+
+    def _use(self, file: str, row: ReadRow) -> None:
+        if row.type not in self._policies:
+            raise PolicyError(f"{file}: row {row.name}: column type: there is no policy for {row.type!r}")
+        self.used[row.type] = self._policies[row.type]
+
+
+def _refusal(row: ReadRow, query: str) -> Why | None:
+    if row.never:
+        return Why.NEVER_KEEP
+    if not query:
+        return None
+    if _switched_on(query, _SIDE_EFFECT):
+        return Why.SIDE_EFFECT
+    return Why.NEVER_KEEP if any(_switched_on(query, name) for name in row.unless_query) else None
+
+
+def _has_parameter(query: str, name: str) -> bool:
+    # The cheap test first: a name that is not there in plain can only be there encoded.
+    return (name in query or _ENCODED_NAME.search(query) is not None) and name in parameters(query)
+
+
+def _switched_on(query: str, name: str) -> bool:
+    return _has_parameter(query, name) and any(value.lower() != "false" for value in parameters(query)[name])
+
+
+def _query_tags(row: Row, query: str, sources: Sources) -> list[str]:
+    if not query:
+        return []
+    asked = (templates for name, templates in row.if_query if _has_parameter(query, name))
+    return [tag for templates in asked for template in templates for tag in template.fill(sources)]
+
+
+def _write(row: WriteRow, route: str, params: Mapping[str, str], query: str) -> Write:
+    sources = {"path": params, "query": parameters(query)}
+    tags = [tag for template in row.plain for tag in template.fill(sources)]
+    tags += _query_tags(row, query, sources)
+    kind, _, entity = tags[0].partition(":") if tags else (OTHER, "", "")
+    why = Why.HARMLESS_WRITE if row.nothing else Why.WRITE
+    return Write(row.name, route, kind.removesuffix("s"), entity or "-", why, _once(tags), params)
+
+
+def _unknown(method: str, parts: tuple[str, ...]) -> Match:
+    if method not in _SAFE:
+        return _unknown_write(parts)
+    route = _somewhere(parts)
+    return Pass("-", route, OTHER, Why.UNKNOWN_ROUTE if route == UNKNOWN_REST else Why.NOT_REST)
+
+
+def _unknown_write(parts: tuple[str, ...]) -> Write:
+    # A page's form can change anything; a REST path at least says what it is about.
+    tags = _named(parts) if parts[:1] == ("rest",) else (EVERYTHING,)
+    return Write("-", _somewhere(parts), OTHER, "-", Why.UNKNOWN_WRITE, tags, {})
+
+
+def _named(parts: tuple[str, ...]) -> tuple[str, ...]:
+    after = (tag.format(name.upper()) for word, name in zip(parts, parts[1:]) for tag in _NAMED.get(word, ()))  # noqa: B905, RUF007
+    keys = [part.upper() for part in parts if ISSUE_KEY.fullmatch(part)]
+    lists = (f"project:{key.rpartition('-')[0]}:issues" for key in keys)
+    return _once((*after, *(f"issue:{key}" for key in keys), *lists, *(["issues"] if keys else ())))
+
+
+def _once(tags: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(tags))
+
+
+def _somewhere(parts: tuple[str, ...]) -> str:
+    return UNKNOWN_REST if parts[:1] == ("rest",) else UNKNOWN_PAGE

@@ -1,0 +1,119 @@
+"""Tag templates: text with holes, such as "issue:{issue}" or "issue:{body.issues[]}", filled from one change or question.
+
+A hole names a placeholder of the route (`{issue}`), a query parameter (`{query.accountId}`), or a place in the JSON of
+the request's body or of the answer (`{body.fields.parent.key}`, `{answer.issues[].id}`). `[]` means each element of a
+list, or each value of an object. `|project` after the place takes the project's key out of an issue's key. A hole that
+finds nothing yields no tag; one that finds many yields many.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+Sources = Mapping[str, Any]
+"""Where holes look: "path" and "query" (name -> text, name -> texts), "body" and "answer" (parsed JSON)."""
+
+UNREAD = ("body", "answer")
+"""The sources that may be unknown."""
+
+ISSUE_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[0-9]+")
+"""The shape of an issue's key. Jira takes keys in any case and writes them in capitals."""
+
+_HOLE = re.compile(r"\{([^{}]*)\}")
+_PLACE = re.compile(r"[A-Za-z_][\w-]*(?:\[\])?(?:\.[A-Za-z_][\w-]*(?:\[\])?)*(?:\|project)?")
+_STEP = re.compile(r"\[\]|[^.\[\]]+")
+_KEYED = frozenset({"issue", "project", "epic"})  # kinds that are named by key or by id
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """One place to look, and how to write what is found there."""
+
+    source: str
+    steps: tuple[str, ...]
+    upper: bool
+    project: bool
+
+    def values(self, sources: Sources) -> list[str]:
+        """Every text or whole number found at this place."""
+        found = [sources.get(self.source)]
+        for step in self.steps:
+            found = _each(found) if step == "[]" else [value[step] for value in found if _has(value, step)]
+        return [text for value in found if (text := self._written(value))]
+
+    def _written(self, value: Any) -> str:
+        if type(value) is int:  # not isinstance: JSON's true is no id
+            value = str(value)
+        if type(value) is not str:
+            return ""
+        if self.project:
+            value = value.rpartition("-")[0] if ISSUE_KEY.fullmatch(value) else ""
+        return value.upper() if self.upper else value
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A compiled template: literal text around holes."""
+
+    literals: tuple[str, ...]
+    holes: tuple[Hole, ...]
+
+    @classmethod
+    def compile(cls, text: str, placeholders: Iterable[str]) -> "Template":
+        """Compile `text`; raise ValueError where a hole names neither a placeholder of the route nor a source."""
+        pieces = _HOLE.split(text)
+        if not text or any(c in literal for literal in pieces[::2] for c in "{}"):
+            raise ValueError(f"{text!r} is not a template")
+        kind = text.partition(":")[0]
+        known = frozenset(placeholders)
+        return cls(tuple(pieces[::2]), tuple(_hole(place, kind, known) for place in pieces[1::2]))
+
+    def looks_at(self, sources: Sequence[str]) -> bool:
+        """Tell whether any hole looks into one of `sources`."""
+        return any(hole.source in sources for hole in self.holes)
+
+    def fill(self, sources: Sources) -> list[str]:
+        """Write every tag that the template stands for."""
+        filled = [self.literals[0]]
+        for hole, literal in zip(self.holes, self.literals[1:], strict=True):
+            values = hole.values(sources)
+            filled = [text + value + literal for text in filled for value in values]
+        return filled
+
+
+def parameters(query: str) -> dict[str, list[str]]:
+    """Read a query string: name -> values, in order. An empty value counts."""
+    found: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def _hole(place: str, kind: str, placeholders: frozenset[str]) -> Hole:
+    if not _PLACE.fullmatch(place):
+        raise ValueError(f"{{{place}}} is not a place")
+    where, _, project = place.partition("|")
+    first, *steps = _STEP.findall(where)
+    if first in placeholders and not steps:
+        return Hole("path", (first,), first in _KEYED or kind in _KEYED, bool(project))
+    if first == "query" and len(steps) == 1:
+        return Hole("query", (*steps, "[]"), kind in _KEYED, bool(project))
+    if first in UNREAD:
+        return Hole(first, tuple(steps), kind in _KEYED, bool(project))
+    raise ValueError(f"{{{place}}} is no placeholder of the route")
+
+
+def _has(value: Any, step: str) -> bool:
+    return isinstance(value, Mapping) and step in value
+
+
+def _each(found: list[Any]) -> list[Any]:
+    return [one for value in found for one in _elements(value)]
+
+
+def _elements(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
