@@ -57,9 +57,9 @@ class Why(Enum):
     ONLY_IF_CACHED = "only-if-cached", None
     UNREACHABLE = "upstream-unreachable", None
     TIMEOUT = "upstream-timeout", None
-    TRUNCATED = "upstream-truncated", None
     UNKNOWN_TENANT = "unknown-tenant", None
     BAD_REQUEST = "bad-request", None
+    OWN = "own-endpoint", None
     # went to Jira
     MISS = "miss", Forwarded.URI_MISS
     EXPIRED = "expired", Forwarded.STALE

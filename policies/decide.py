@@ -1,0 +1,99 @@
+"""The first half of the thinking: what to do with a cacheable request, given what the store knows.
+
+The other half, what to make of Jira's answer, is policies.settle.
+"""
+
+from dataclasses import dataclass
+
+from policies.directives import Asked
+from policies.model import Entry, Lookup, Policy, Why
+
+NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Answer from the cache; `refresh` asks Jira in the background."""
+
+    entry: Entry
+    why: Why
+    refresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Ask Jira, perhaps on a trip shared with others, and keep the answer. `fallback` may stand in if Jira fails."""
+
+    why: Why
+    fallback: Entry | None = None
+    shared: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Pass the request through as it is and keep nothing."""
+
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Do not ask Jira: the client said that it wants a cached answer or none."""
+
+    why: Why
+
+
+Decision = Serve | Fetch | Forward | Refuse
+
+
+def decide(asked: Asked, found: Lookup, policy: Policy, now: float, *, leased: bool, ranged: bool = False) -> Decision:
+    """Decide by the client's directives, the entry found, and whether Jira accepted this caller within the lease."""
+    if asked.no_store:
+        return Forward(Why.NO_STORE)
+    if ranged:
+        return Forward(Why.RANGE)
+    decision = _by_entry(asked, found, policy, now, leased=leased)
+    if asked.only_if_cached and isinstance(decision, Fetch):
+        return Refuse(Why.ONLY_IF_CACHED)
+    return decision
+
+
+def lifetime(entry: Entry, policy: Policy) -> float:
+    """Seconds for which `entry` is fresh: as promised when it was kept, or less if policy has become stricter."""
+    return min(entry.ttl, policy.negative_ttl if entry.status == NOT_FOUND else policy.ttl)
+
+
+def _by_entry(asked: Asked, found: Lookup, policy: Policy, now: float, *, leased: bool) -> Serve | Fetch:
+    entry = found.entry
+    if found.fence is None:
+        return Fetch(Why.STORE_DOWN)
+    if asked.refresh:
+        # A forced answer must not be older than the force: a trip that is already on its way may be.
+        return Fetch(Why.REFRESH, shared=False)
+    if entry is None or not found.alive:
+        return Fetch(Why.MISS if entry is None else Why.INVALIDATED)
+    if not leased:
+        return Fetch(Why.NO_LEASE)
+    age = max(0.0, now - entry.stored)
+    left = lifetime(entry, policy) - age
+    fallback = entry if _may_stand_in(entry, policy, left) else None
+    if asked.max_age is not None and age > asked.max_age:
+        return Fetch(Why.TOO_OLD, fallback)
+    return _by_age(asked, entry, policy, left, fallback)
+
+
+def _by_age(asked: Asked, entry: Entry, policy: Policy, left: float, fallback: Entry | None) -> Serve | Fetch:
+    if left > 0:
+        if asked.min_fresh is not None and left < asked.min_fresh:
+            return Fetch(Why.TOO_OLD, fallback)
+        return Serve(entry, Why.NEGATIVE if entry.status == NOT_FOUND else Why.FRESH)
+    if asked.min_fresh is None and asked.max_stale is not None and -left <= asked.max_stale:
+        return Serve(entry, Why.MAX_STALE)
+    # A client that bounds the age or the freshness itself has not agreed to anything stale.
+    if asked.min_fresh is None and asked.max_age is None and -left < policy.stale_while_revalidate:
+        return Serve(entry, Why.STALE_REVALIDATE, refresh=True)
+    return Fetch(Why.EXPIRED, fallback)
+
+
+def _may_stand_in(entry: Entry, policy: Policy, left: float) -> bool:
+    return entry.status != NOT_FOUND and -left < policy.stale_if_error

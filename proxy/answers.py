@@ -1,0 +1,250 @@
+"""What goes back to the client: answers made of entries, of Jira's replies, or of our own words.
+
+No decision lives here, and no sockets: an answer is a value that proxy.front sends.
+"""
+
+import gzip
+import zlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from policies import conditional, links
+from policies.cachestatus import cache_status
+from policies.headers import end_to_end, replayable
+from policies.model import Entry, Request, Why
+from policies.settle import OK, is_json
+
+Pairs = list[tuple[str, str]]
+
+GZIP, IDENTITY = "gzip", "identity"
+_NOT_MODIFIED = 304
+_FASTEST = 1
+# Written by whoever sends the body.
+_FRAMING = frozenset({"content-length", "content-encoding"})
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer whose body is at hand."""
+
+    status: int
+    headers: Pairs
+    body: bytes
+    why: Why
+    stored: bool = False
+    collapsed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An answer whose body is still arriving from Jira. Whoever has one reads it to the end or closes it."""
+
+    status: int
+    headers: Pairs
+    chunks: AsyncIterator[bytes]
+    close: Callable[[], None]
+    why: Why
+
+
+Answer = Whole | Streamed
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What Jira sent, read whole. `body` is as it came, in `coding`; `plain` is it decoded, None if it could not be."""
+
+    status: int
+    pairs: Pairs
+    headers: dict[str, str]
+    body: bytes
+    plain: bytes | None
+    cost: float
+
+    @property
+    def coding(self) -> str:
+        return self.headers.get("content-encoding", "").lower() or IDENTITY
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An entry's body as one client gets it: links rewritten, coded, with the ETag of just these bytes."""
+
+    body: bytes
+    coding: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What an answer from an entry says besides the entry. `private` are headers for the one who made Jira answer."""
+
+    why: Why
+    ttl: float
+    status: int | None = None  # Jira's, if it was asked
+    stored: bool = False
+    collapsed: bool = False
+    private: Pairs = field(default_factory=list)
+
+
+class Renderer:
+    """Renders entries for clients, and remembers lately rendered bodies up to `max_bytes`."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._kept: OrderedDict[tuple[str, links.Site, bool], Rendered] = OrderedDict()
+
+    def render(self, entry: Entry, site: links.Site, *, gzip_accepted: bool) -> Rendered:
+        key = (entry.etag, site, gzip_accepted and entry.coding == GZIP)
+        rendered = self._kept.get(key)
+        if rendered is None:
+            rendered = _render(entry, site, coded=key[2])
+            self._keep(key, rendered)
+        self._kept.move_to_end(key)
+        return rendered
+
+    def _keep(self, key: tuple[str, links.Site, bool], rendered: Rendered) -> None:
+        self._kept[key] = rendered
+        self._bytes += len(rendered.body)
+        while self._bytes > self._max_bytes and len(self._kept) > 1:
+            _, dropped = self._kept.popitem(last=False)
+            self._bytes -= len(dropped.body)
+
+
+def _render(entry: Entry, site: links.Site, *, coded: bool) -> Rendered:
+    # The strong ETag follows from what the bytes follow from, so that a hit does not hash them again.
+    tag = conditional.etag(f"{entry.etag} {site.public} {coded}".encode())
+    if coded:
+        return Rendered(mapped(entry.body, GZIP, site), GZIP, tag)
+    return Rendered(links.rewrite(decoded(entry.body, entry.coding), site), IDENTITY, tag)
+
+
+def mapped(body: bytes, coding: str, site: links.Site) -> bytes:
+    """Make the links of a coded JSON body fit; the very same bytes where there are none or it cannot be read."""
+    try:
+        plain = decoded(body, coding)
+    except ValueError:
+        return body
+    fitting = links.rewrite(plain, site)
+    if fitting == plain:
+        return body
+    return compressed(fitting) if coding == GZIP else fitting
+
+
+def from_entry(entry: Entry, rendered: Rendered, request: Request, now: float, sending: Sending) -> Whole:
+    """Answer with an entry: 304 where the client has these very bytes, else the body."""
+    status_line = cache_status(
+        sending.why, ttl=sending.ttl, status=sending.status, stored=sending.stored, collapsed=sending.collapsed
+    )
+    headers = [
+        *entry.headers,
+        *sending.private,
+        ("ETag", rendered.etag),
+        ("Age", str(max(0, int(now - entry.stored)))),
+        ("Cache-Status", status_line),
+    ]
+    condition = request.headers.get("if-none-match")
+    if condition and entry.status == OK and conditional.matches(condition, rendered.etag):
+        return Whole(_NOT_MODIFIED, headers, b"", sending.why, sending.stored, sending.collapsed)
+    if rendered.coding != IDENTITY:
+        headers.append(("Content-Encoding", rendered.coding))
+    return Whole(entry.status, headers, rendered.body, sending.why, sending.stored, sending.collapsed)
+
+
+def from_fetched(fetched: Fetched, request: Request, site: links.Site, why: Why, *, led: bool) -> Whole:
+    """Answer with a reply that was not kept; those who only shared the trip do not get its private headers."""
+    headers = relayed(fetched.pairs if led else replayable(fetched.pairs), site)
+    headers = [(name, value) for name, value in headers if name.lower() not in _FRAMING]
+    headers.append(("Cache-Status", cache_status(why, status=fetched.status, collapsed=not led)))
+    body, coding = fetched.body, fetched.coding
+    if fetched.plain is not None and not accepts_gzip(request.headers.get("accept-encoding", "")):
+        body, coding = fetched.plain, IDENTITY
+    if coding != IDENTITY:
+        headers.append(("Content-Encoding", coding))
+    return Whole(fetched.status, headers, mapped(body, coding, site), why, collapsed=not led)
+
+
+def error(status: int, message: str, why: Why) -> Whole:
+    """Answer in the shape of Jira's own errors, which its clients know how to show."""
+    body = orjson.dumps({"errorMessages": [message], "errors": {}})
+    headers = [("Content-Type", "application/json;charset=UTF-8"), ("Cache-Status", cache_status(why))]
+    return Whole(status, headers, body, why)
+
+
+def relayed(pairs: Iterable[tuple[str, str]], site: links.Site) -> Pairs:
+    """Headers of Jira's answer for the one who asked: addresses and cookies made to fit the proxy."""
+    return [(name, _RELAY.get(name.lower(), _as_it_is)(value, site)) for name, value in end_to_end(pairs)]
+
+
+def private(pairs: Iterable[tuple[str, str]], site: links.Site) -> Pairs:
+    """Those of Jira's headers that are for the one who asked alone: identity, cookies, limits, traces."""
+    public = set(replayable(pairs))
+    ours = _FRAMING | {"etag", "age", "cache-status"}
+    return relayed((pair for pair in pairs if pair not in public and pair[0].lower() not in ours), site)
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Tell whether a client takes gzip (RFC 9110 section 12.5.3)."""
+    for element in accept_encoding.lower().split(","):
+        coding, _, weight = element.partition(";")
+        if coding.strip() in {GZIP, "x-gzip", "*"}:
+            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False
+
+
+def decoded(body: bytes, coding: str, limit: int = 0) -> bytes:
+    """Undo the content coding. ValueError for a broken body, an unknown coding, or more than `limit` bytes (0: any)."""
+    if coding in {"", IDENTITY}:
+        return body
+    if coding != GZIP:
+        raise ValueError(f"unknown content coding {coding!r}")
+    try:
+        unzip = zlib.decompressobj(wbits=31)
+        plain = unzip.decompress(body, limit)
+        if not unzip.eof:
+            raise ValueError("the body is cut off or larger than it may be")
+    except zlib.error as broken:
+        raise ValueError("the body is not gzip") from broken
+    return plain
+
+
+def compressed(body: bytes) -> bytes:
+    """Code a body with gzip; equal bodies give equal bytes."""
+    return gzip.compress(body, compresslevel=_FASTEST, mtime=0)
+
+
+def is_json_answer(content_type: str) -> bool:
+    """Tell whether a Content-Type header says JSON."""
+    return is_json(content_type.partition(";")[0].strip().lower())
+
+
+def parsed(body: bytes) -> Any | None:
+    """Parse JSON; None for what is none."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def parsed_answer(answer: Whole) -> Any | None:
+    """Parse the JSON of an answer that is about to be sent; None for what is none."""
+    coding = next((value for name, value in answer.headers if name.lower() == "content-encoding"), IDENTITY)
+    try:
+        return parsed(decoded(answer.body, coding.lower()))
+    except ValueError:
+        return None
+
+
+def _as_it_is(value: str, _site: links.Site) -> str:
+    return value
+
+
+_RELAY: dict[str, Callable[[str, links.Site], str]] = {
+    "location": links.location,
+    "content-location": links.location,
+    "set-cookie": links.cookie,
+}

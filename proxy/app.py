@@ -1,0 +1,237 @@
+"""The composition root: the only place that knows everything."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
+
+import redis.asyncio
+from aiohttp import web
+
+from proxy import config as configuration
+from proxy import upstream
+from proxy.addresses import Address
+from proxy.admin import Admin
+from proxy.answers import Renderer
+from proxy.errors import ConfigError
+from proxy.front import Front
+from proxy.health import Health
+from proxy.journey import Crew, Journey
+from proxy.leases import Leases
+from proxy.metrics import Metrics
+from proxy.rules import rulebook
+from proxy.schema import Config
+from proxy.schema import Tenant as TenantConfig
+from proxy.secret import secret_of
+from proxy.stores.failopen import Backend, FailOpen
+from proxy.stores.memory import MemoryStore
+from proxy.stores.redis import RedisStore, connect
+from proxy.stores.wakeups import Wakeups
+from proxy.tenants import Tenant, Tenants
+from proxy.trip import Travel
+
+log = logging.getLogger(__name__)
+
+_RENDERED_BYTES = 16 * 1024 * 1024
+_DRAIN = 30.0
+# Sites whose answers always name the account, so that one without a name proves nothing from the first.
+_NAMING_SITES = (".atlassian.net", "api.atlassian.com", ".jira.com")
+
+
+class App:
+    """All parts, put together; not listening yet."""
+
+    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+        self.config = config
+        self.metrics = Metrics()
+        self._environ = environ
+        self._secret = secret_of(config, environ)
+        self._rulebook = rulebook(config)
+        self._redis = None if config.store.url.startswith("memory://") else _redis(config)
+        self._wakeups = Wakeups(self._redis) if self._redis is not None else None
+        self.stores = {name: self._store(name) for name in config.tenants}
+        self._upstreams: list[upstream.Upstream] = []
+        self.tenants = Tenants([self._tenant(name, tenant) for name, tenant in config.tenants.items()])
+        self.health = Health(lambda: {"stores": {name: store.state for name, store in self.stores.items()}})
+        self.front = Front(self.tenants, self.health, self.metrics, prefix=config.prefix)
+        self.admin = Admin(self.metrics, config.admin.token)
+
+    def reload(self) -> None:
+        """Read policies and routes anew. ConfigError, and nothing changed, if the file is bad."""
+        config = configuration.load(self.config.file, self._environ)
+        fresh = rulebook(config)
+        for tenant in self.tenants.all:
+            tenant.journey.follow(fresh)
+
+    async def close(self) -> None:
+        """Finish what is under way and let go of connections."""
+        for tenant in self.tenants.all:
+            await tenant.journey.close()
+        for jira in self._upstreams:
+            await jira.close()
+        for store in self.stores.values():
+            await store.close()
+
+    def _store(self, tenant: str) -> FailOpen:
+        backend: Backend
+        if self._redis is None:
+            backend = MemoryStore(
+                max_bytes=self.config.store.max_bytes // len(self.config.tenants), clock=time.monotonic
+            )
+        else:
+            backend = RedisStore(self._redis, tenant, wakeups=self._wakeups)
+        return FailOpen(backend, clock=time.monotonic, on_error=self._store_failed)
+
+    def _store_failed(self, operation: str) -> None:
+        self.metrics.store_errors.labels(operation).inc()
+        log.warning("the store failed; requests go to Jira instead", extra={"operation": operation})
+
+    def _tenant(self, name: str, settings: TenantConfig) -> Tenant:
+        return Tenant(
+            name=name,
+            hosts=frozenset(settings.hosts),
+            path_prefix=settings.path_prefix,
+            upstream=settings.upstream,
+            public_url=settings.public_url,
+            journey=Journey(self._crew(name, settings)),
+        )
+
+    def _crew(self, name: str, settings: TenantConfig) -> Crew:
+        config, store = self.config, self.stores[name]
+        jira = upstream.connect(
+            settings.upstream,
+            config.timeouts,
+            ca_file=settings.ca_file,
+            environ=self._environ,
+            observe=self._observer(name),
+        )
+        self._upstreams.append(jira)
+        leases = Leases(store, settings.lease)
+        travel = Travel(
+            jira,
+            store,
+            store,
+            leases,
+            secret=self._secret,
+            site_names=(urlsplit(settings.upstream).hostname or "").endswith(_NAMING_SITES),
+            max_body=config.limits.max_body,
+            total=config.timeouts.total,
+            clock=time.time,
+        )
+        return Crew(
+            rulebook=self._rulebook,
+            store=store,
+            leases=leases,
+            upstream=jira,
+            travel=travel,
+            renderer=Renderer(_RENDERED_BYTES),
+            secret=self._secret,
+            max_body=config.limits.max_body,
+        )
+
+    def _observer(self, tenant: str) -> Callable[[str, float], None]:
+        def observe(status: str, seconds: float) -> None:
+            self.metrics.upstream.labels(tenant, status).inc()
+            self.metrics.upstream_seconds.labels(tenant).observe(seconds)
+
+        return observe
+
+
+def _redis(config: Config) -> redis.asyncio.Redis:
+    store = config.store
+    return connect(store.url, max_connections=store.max_connections, timeout=store.timeout)
+
+
+class Running:
+    """An app that listens. `address` is where, also when port 0 asked for a free one."""
+
+    def __init__(self, app: App, stack: AsyncExitStack, address: Address, admin: Address) -> None:
+        self.app = app
+        self._stack = stack
+        self.address = address
+        self.admin = admin
+
+    async def stop(self) -> None:
+        """Stop accepting, finish what is under way (30 s at most), close."""
+        self.app.health.draining = True
+        await self._stack.aclose()
+
+
+async def start(config: Config, environ: Mapping[str, str] = os.environ) -> Running:
+    """Put everything together and listen. Raises ConfigError where the start must stop."""
+    app = App(config, environ)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(app.close)
+        address = await _listen(web.ServerRunner(app.front.server()), config.listen, "listen", stack)
+        admin = await _listen(
+            web.AppRunner(app.admin.app(), access_log=None), config.admin.listen, "admin.listen", stack
+        )
+        return Running(app, stack.pop_all(), address, admin)
+    raise AssertionError("unreachable: the stack never swallows an exception")
+
+
+async def _listen(runner: web.BaseRunner, where: Address, key: str, stack: AsyncExitStack) -> Address:
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, where.host, where.port, shutdown_timeout=_DRAIN)
+    try:
+        await site.start()
+    except OSError as error:
+        raise ConfigError(f"{key}: cannot listen on {where} ({os.strerror(error.errno or 0)})") from error
+    port = runner.addresses[0][1]
+    return Address(where.host, port)
+
+
+def run(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; SIGHUP reads policies and routes anew. Returns the exit code."""
+    runner = asyncio.Runner(loop_factory=_loop_factory())
+    with runner:
+        return runner.run(_serve(config))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - not for Windows
+
+    return uvloop.new_event_loop
+
+
+async def _serve(config: Config) -> int:
+    running = await start(config)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    loop.add_signal_handler(signal.SIGHUP, _reload, running.app)
+    for name, tenant in config.tenants.items():
+        log.info(
+            "serving %s on http://%s%s", tenant.upstream, running.address, tenant.path_prefix, extra={"tenant": name}
+        )
+    await _greet_stores(running.app)
+    await stopped.wait()
+    log.info("stopping: no new requests; those under way are finished")
+    await running.stop()
+    return 0
+
+
+def _reload(app: App) -> None:
+    try:
+        app.reload()
+    except ConfigError as error:
+        log.error("nothing was reloaded: %s", error)  # noqa: TRY400 - the line says it all
+    else:
+        log.info("policies and routes were read anew")
+
+
+async def _greet_stores(app: App) -> None:
+    """Say at the start, rather than at the first request, that a store cannot be reached."""
+    for name, store in app.stores.items():
+        await store.get("greeting")
+        if store.state != "ok":
+            log.warning("the store cannot be reached: serving without a cache until it can", extra={"tenant": name})

@@ -1,0 +1,100 @@
+"""One trip to Jira per question at a time, in this process. It knows nothing of what a trip does.
+
+Between processes the same is done by a store's Landings (proxy.stores), from inside the trip.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from policies.model import Fence
+from proxy.errors import UpstreamError
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """What every trip says when it is back: whether its answer was still true at that moment."""
+
+    alive: bool
+
+
+L = TypeVar("L", bound=Landing)
+
+
+@dataclass(slots=True)
+class _Flight(Generic[L]):
+    fence: Fence | None
+    task: asyncio.Task[L]
+    passengers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Boarded(Generic[L]):
+    """A passenger's arrival; `led` tells whether the trip was made for this passenger's own question."""
+
+    landing: L
+    led: bool
+
+
+class Missed(Exception):  # noqa: N818 - not an error: the passenger has to take the next trip
+    """The trip's answer may be older than this passenger's question."""
+
+
+class Flights(Generic[L]):
+    """The trips that are under way, by question."""
+
+    def __init__(self) -> None:
+        self._flights: dict[str, _Flight[L]] = {}
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    async def board(self, key: str, fence: Fence | None, depart: Callable[[], Awaitable[L]]) -> Boarded[L]:
+        """Wait for the trip that is under way for `key`, or make it by `depart`.
+
+        Raises Missed where the answer may be older than the question behind `fence`:
+
+            1. trip departs behind fence 7   2. a change is acknowledged as 8   3. we ask, behind fence 8
+            4. trip lands: its answer was fetched before the change, and its write to the store says so (not alive)
+
+        Raises what the trip raised. A passenger that is cancelled leaves; the trip ends with its last passenger.
+        """
+        flight = self._flights.get(key)
+        led = flight is None
+        if flight is None:
+            flight = self._depart(key, fence, depart)
+        try:
+            flight.passengers += 1
+            landing = await asyncio.shield(flight.task)
+        except UpstreamError as error:
+            if led or error.timeout:
+                raise
+            raise Missed from error
+        finally:
+            flight.passengers -= 1
+            if not flight.passengers:
+                self._end(key, flight)
+        if led or landing.alive or (fence is not None and fence == flight.fence):
+            return Boarded(landing, led)
+        raise Missed
+
+    def _depart(self, key: str, fence: Fence | None, depart: Callable[[], Awaitable[L]]) -> _Flight[L]:
+        async def trip() -> L:
+            try:
+                return await depart()
+            finally:
+                # Whoever asks from here on departs anew, even before the passengers have been woken.
+                if self._flights.get(key) is flight:
+                    del self._flights[key]
+
+        flight = _Flight(fence, asyncio.create_task(trip()))
+        self._flights[key] = flight
+        return flight
+
+    def _end(self, key: str, flight: _Flight[L]) -> None:
+        if flight.task.done():
+            return
+        flight.task.cancel()
+        if self._flights.get(key) is flight:
+            del self._flights[key]

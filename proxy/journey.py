@@ -1,0 +1,269 @@
+"""One request, top to bottom. It holds no rule of its own: policies/ decides, the rest of proxy/ does.
+
+classify -> who asks -> look up -> decide -> [fly -> settle -> keep] -> answer
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
+
+from policies import canon
+from policies.callers import Anonymous, Credentialed, Untrackable, identify, partition
+from policies.decide import Decision, Fetch, Forward, Refuse, Serve, decide, lifetime
+from policies.directives import asked
+from policies.model import Entry, Fence, Lookup, Pass, Read, Request, Why, Write
+from policies.rulebook import Rulebook
+from policies.settle import Keep, Relay, StandIn
+from proxy import answers, relay
+from proxy.answers import Answer, Renderer, Sending, Whole
+from proxy.errors import StoreError, UpstreamError
+from proxy.flights import Boarded, Flights, Missed
+from proxy.incoming import Incoming
+from proxy.leases import Leases
+from proxy.stores import Store
+from proxy.trip import Question, Travel, Trip
+from proxy.upstream import Upstream
+
+_TOO_LARGE_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Whom a tenant's journey works with."""
+
+    rulebook: Rulebook
+    store: Store
+    leases: Leases
+    upstream: Upstream
+    travel: Travel
+    renderer: Renderer
+    secret: bytes
+    max_body: int
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How often a question has been in vain: `waited` for a trip that did not serve it, sent `apart` from others."""
+
+    waited: bool = False
+    apart: bool = False
+
+
+class Journey:
+    """Answers the requests of one tenant."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._flights: Flights[Trip] = Flights()
+        self._background: set[asyncio.Task[Any]] = set()
+        self._too_large: OrderedDict[str, None] = OrderedDict()
+
+    async def answer(self, incoming: Incoming) -> Answer:
+        """Answer a request; never raises for anything that Jira, the store or the client did."""
+        try:
+            return await self._answer(incoming)
+        except UpstreamError as error:
+            status, why = (504, Why.TIMEOUT) if error.timeout else (502, Why.UNREACHABLE)
+            return answers.error(status, str(error), why)
+
+    async def _answer(self, incoming: Incoming) -> Answer:
+        match = self._crew.rulebook.classify(incoming.request)
+        incoming.notes.update(type=match.type, route=match.route)
+        match match:
+            case Read():
+                return await self._read(incoming, match)
+            case Write():
+                return await self._finish(self._write(incoming, match))
+            case Pass(why=why):
+                return await self._forward(incoming, why)
+            case never:
+                assert_never(never)
+
+    # reads ------------------------------------------------------------------------------------------------------------
+
+    async def _read(self, incoming: Incoming, read: Read) -> Answer:
+        caller = identify(incoming.request, self._crew.secret)
+        if isinstance(caller, Untrackable):
+            return await self._forward(incoming, caller.why)
+        request = incoming.request
+        if read.body_matters:
+            body = await incoming.body.peek(self._crew.max_body)
+            if body is None:
+                return await self._forward(incoming, Why.UNREADABLE_BODY)
+            request = replace(request, body=body)
+        attempt: Attempt | Answer = Attempt()
+        while isinstance(attempt, Attempt):
+            question = await self._question(incoming, request, read, caller, apart=attempt.apart)
+            if question is None:
+                return await self._forward(incoming, Why.UNREADABLE_BODY)
+            if question.key in self._too_large:
+                return await self._forward(incoming, Why.TOO_LARGE)
+            found = await self._crew.store.read(question.key)
+            attempt = await self._act(incoming, question, found, attempt)
+        return attempt
+
+    async def _question(
+        self, incoming: Incoming, request: Request, read: Read, caller: Anonymous | Credentialed, *, apart: bool
+    ) -> Question | None:
+        lease = await self._crew.leases.find(caller.credential) if isinstance(caller, Credentialed) else None
+        account = lease.account if lease else ""
+        key = canon.key(request, read, partition(read.policy.scope, caller, account))
+        if key is None:
+            return None
+        leased = isinstance(caller, Anonymous) or self._crew.leases.live(lease)
+        return Question(request, read, caller, account, leased, key, incoming.pairs, incoming.site, apart)
+
+    async def _act(self, incoming: Incoming, question: Question, found: Lookup, attempt: Attempt) -> Answer | Attempt:
+        """Do what was decided, which may be to look again."""
+        decision = self._decide(question, found)
+        match decision:
+            case Serve(entry, why, refresh):
+                if refresh:
+                    self._in_background(self._refresh(question, found.fence))
+                return self._serve(question, entry, Sending(why, self._left(question, entry)))
+            case Fetch():
+                return await self._fetch(incoming, question, decision, found.fence, attempt)
+            case Forward(why):
+                return await self._forward(incoming, why)
+            case Refuse(why):
+                return answers.error(504, "no fresh answer is cached, and the request allows no other", why)
+            case never:
+                assert_never(never)
+
+    def _decide(self, question: Question, found: Lookup) -> Decision:
+        request, policy = question.request, question.read.policy
+        return decide(
+            asked(request, policy.directives),
+            found,
+            policy,
+            self._crew.clock(),
+            leased=question.leased,
+            ranged="range" in request.headers,
+        )
+
+    def _serve(self, question: Question, entry: Entry, sending: Sending) -> Whole:
+        accepted = answers.accepts_gzip(question.request.headers.get("accept-encoding", ""))
+        rendered = self._crew.renderer.render(entry, question.site, gzip_accepted=accepted)
+        return answers.from_entry(entry, rendered, question.request, self._crew.clock(), sending)
+
+    def _left(self, question: Question, entry: Entry) -> float:
+        return lifetime(entry, question.read.policy) - (self._crew.clock() - entry.stored)
+
+    # trips ------------------------------------------------------------------------------------------------------------
+
+    async def _fetch(
+        self, incoming: Incoming, question: Question, fetch: Fetch, fence: Fence | None, attempt: Attempt
+    ) -> Answer | Attempt:
+        try:
+            boarded = await self._fly(question, fetch, fence, waited=attempt.waited)
+        except Missed as missed:
+            if attempt.waited and isinstance(missed.__cause__, UpstreamError):
+                raise missed.__cause__ from None
+            return replace(attempt, waited=True)
+        trip = boarded.landing
+        if trip.foreign:
+            return replace(attempt, waited=True)
+        if not trip.suits(question.caller):
+            return replace(attempt, apart=True)
+        if trip.settlement is None:
+            self._remember_too_large(question.key)
+            return await self._forward(incoming, Why.TOO_LARGE)
+        return self._arrived(question, fetch, trip, led=boarded.led)
+
+    async def _fly(self, question: Question, fetch: Fetch, fence: Fence | None, *, waited: bool) -> Boarded[Trip]:
+        async def depart() -> Trip:
+            return await self._crew.travel.make(question, fetch, fence, waited=waited)
+
+        if not fetch.shared:
+            return Boarded(await depart(), led=True)
+        return await self._flights.board(question.flight, fence, depart)
+
+    def _arrived(self, question: Question, fetch: Fetch, trip: Trip, *, led: bool) -> Whole:
+        match trip.settlement:
+            case StandIn(entry, why):
+                return self._serve(question, entry, Sending(why, self._left(question, entry)))
+            case Keep() if trip.entry is not None and trip.fetched is not None:
+                private = answers.private(trip.fetched.pairs, question.site) if led else []
+                left = self._left(question, trip.entry)
+                sending = Sending(fetch.why, left, trip.fetched.status, trip.alive, not led, private)
+                return self._serve(question, trip.entry, sending)
+            case Relay(why) if trip.fetched is not None:
+                return answers.from_fetched(trip.fetched, question.request, question.site, why, led=led)
+            case _:
+                raise AssertionError(f"a trip that landed without an answer: {trip.settlement}")
+
+    async def _refresh(self, question: Question, fence: Fence | None) -> None:
+        with suppress(UpstreamError, Missed):
+            await self._fly(question, Fetch(Why.EXPIRED), fence, waited=False)
+
+    def _remember_too_large(self, key: str) -> None:
+        self._too_large[key] = None
+        if len(self._too_large) > _TOO_LARGE_REMEMBERED:
+            self._too_large.popitem(last=False)
+
+    # what goes through ------------------------------------------------------------------------------------------------
+
+    async def _forward(self, incoming: Incoming, why: Why) -> Answer:
+        return await relay.forward(self._crew.upstream, incoming, why, self._crew.max_body)
+
+    async def _write(self, incoming: Incoming, write: Write) -> Answer:
+        """Pass a write on. However it ends, what it may have changed is old before the client hears of it."""
+        body = await self._json_body(incoming)
+        said: Any | None = None
+        try:
+            reply = await relay.send(self._crew.upstream, incoming)
+            answer = await relay.answer(reply, incoming, write.why, self._crew.max_body)
+            if isinstance(answer, Whole):
+                said = answers.parsed_answer(answer)
+            return answer
+        finally:
+            await self._invalidate(self._crew.rulebook.touched(write, body, said))
+
+    async def _json_body(self, incoming: Incoming) -> Any | None:
+        if not incoming.body.present:
+            return {}
+        if not answers.is_json_answer(incoming.header("content-type")) or incoming.header("content-encoding"):
+            return None
+        body = await incoming.body.peek(self._crew.max_body)
+        return None if body is None else answers.parsed(body)
+
+    async def _invalidate(self, tags: frozenset[str]) -> None:
+        # The store that could not note it serves nothing from now on (proxy.stores.failopen), so the client may go on.
+        with suppress(StoreError):
+            if tags:
+                await self._crew.store.invalidate(tags)
+
+    async def _finish(self, write: Coroutine[Any, Any, Answer]) -> Answer:
+        """See a write through to its end although its client may leave."""
+        task = asyncio.create_task(write)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_close)
+            raise
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def follow(self, rulebook: Rulebook) -> None:
+        """Answer by another rulebook from the next request on."""
+        self._crew = replace(self._crew, rulebook=rulebook)
+
+    async def close(self) -> None:
+        """Let the work that no client waits for come to its end."""
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+
+def _close(task: asyncio.Task[Answer]) -> None:
+    """Let go of a streamed answer that nobody is there to read."""
+    if not task.cancelled() and task.exception() is None and isinstance(answer := task.result(), answers.Streamed):
+        answer.close()

@@ -1,0 +1,79 @@
+"""Which credentials Jira has accepted lately, and as whom.
+
+A lease says: Jira let this credential in, as this account, at most `term` seconds ago. Without a live lease nothing is
+served from cache. Leases are shared through the store, so that what one process learned the others know.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import orjson
+
+from proxy.stores import Shelf
+
+_REMEMBERED = 10_000
+# A lapsed lease still tells whose partition to look in; after a day the caller is a stranger again.
+_KEPT = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """`account` is the keyed hash of what Jira resolved ("" if it names none); `until` is Unix time in seconds."""
+
+    account: str
+    until: float
+
+
+class Leases:
+    """The leases of one tenant, by credential hash."""
+
+    def __init__(self, shelf: Shelf, term: float, clock: Callable[[], float] = time.time) -> None:
+        self._shelf = shelf
+        self._term = term
+        self._clock = clock
+        self._known: OrderedDict[str, Lease] = OrderedDict()
+
+    def live(self, lease: Lease | None) -> bool:
+        return lease is not None and self._clock() < lease.until
+
+    async def find(self, credential: str) -> Lease | None:
+        """Find the last lease, live or lapsed. Another process may have renewed what lapsed here."""
+        known = self._known.get(credential)
+        if known is not None and self.live(known):
+            self._known.move_to_end(credential)
+            return known
+        shared = _read(await self._shelf.get(f"lease:{credential}"))
+        return self._remember(credential, shared) if shared is not None else known
+
+    async def renew(self, credential: str, account: str) -> None:
+        """Begin a new term; told to the other processes when a tenth of the old one is over."""
+        lease = Lease(account, self._clock() + self._term)
+        known = self._known.get(credential)
+        if known is not None and known.account == account and lease.until - known.until < self._term / 10:
+            return
+        self._remember(credential, lease)
+        await self._shelf.put(f"lease:{credential}", orjson.dumps([account, lease.until]), _KEPT)
+
+    async def end(self, credential: str) -> None:
+        """Forget the credential: Jira did not accept it."""
+        self._known.pop(credential, None)
+        await self._shelf.drop(f"lease:{credential}")
+
+    def _remember(self, credential: str, lease: Lease) -> Lease:
+        self._known[credential] = lease
+        self._known.move_to_end(credential)
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return lease
+
+
+def _read(value: bytes | None) -> Lease | None:
+    if value is None:
+        return None
+    try:
+        account, until = orjson.loads(value)
+        return Lease(str(account), float(until))
+    except (ValueError, TypeError):
+        return None

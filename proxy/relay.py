@@ -1,0 +1,123 @@
+"""Passing on: a request to Jira as the client sent it, and Jira's reply to the client with its links made to fit.
+
+Bodies stream both ways and are never held whole, but for JSON under /rest/ that is small enough to look at first.
+"""
+
+import zlib
+from collections.abc import AsyncIterator
+
+from policies import links
+from policies.cachestatus import cache_status
+from policies.headers import end_to_end
+from policies.model import Why
+from proxy.answers import (
+    GZIP,
+    IDENTITY,
+    Answer,
+    Pairs,
+    Streamed,
+    Whole,
+    is_json_answer,
+    mapped,
+    relayed,
+)
+from proxy.incoming import Incoming
+from proxy.upstream import Reply, Upstream
+
+_VIA = "1.1 jira-cache"
+# Set by us or by the HTTP client underneath; and words to this cache that mean nothing to Jira.
+_REPLACED = frozenset({"host", "expect", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-jira-cache"})
+_BODILESS = frozenset({204, 304})
+
+
+async def send(upstream: Upstream, incoming: Incoming) -> Reply:
+    """Send a client's request on, its body as it arrives."""
+    request = incoming.request
+    target = f"{request.path}?{request.query}" if request.query else request.path
+    return await upstream.send(request.method, target, _forwarded(incoming), incoming.body.rest())
+
+
+async def forward(upstream: Upstream, incoming: Incoming, why: Why, max_body: int) -> Answer:
+    """Pass a request on and its answer back."""
+    return await answer(await send(upstream, incoming), incoming, why, max_body)
+
+
+async def answer(reply: Reply, incoming: Incoming, why: Why, max_body: int) -> Answer:
+    """Make the client's answer of Jira's reply: whole where its links had to be looked for, else as it arrives."""
+    try:
+        headers = relayed(reply.pairs, incoming.site)
+        headers += [("Via", _VIA), ("Cache-Status", cache_status(why, status=reply.status))]
+        if not _may_hold_links(reply, incoming):
+            return Streamed(reply.status, headers, reply.chunks(), reply.close, why)
+        taken, whole = await reply.read(max_body)
+        if not whole:
+            chunks = _mapped(taken, reply, incoming.site)
+            return Streamed(reply.status, _unmeasured(headers), chunks, reply.close, why)
+    except BaseException:
+        reply.close()
+        raise
+    reply.close()
+    body = mapped(taken, _coding(reply), incoming.site)
+    return Whole(reply.status, headers if body is taken else _unmeasured(headers), body, why)
+
+
+def _forwarded(incoming: Incoming) -> Pairs:
+    headers = [pair for pair in end_to_end(incoming.pairs) if pair[0].lower() not in _REPLACED]
+    seen = incoming.header("x-forwarded-for")
+    headers += [
+        ("Via", _VIA),
+        ("X-Forwarded-For", f"{seen}, {incoming.peer}" if seen else incoming.peer),
+        ("X-Forwarded-Proto", incoming.header("x-forwarded-proto") or incoming.scheme),
+    ]
+    host = incoming.header("x-forwarded-host") or incoming.header("host")
+    return [*headers, ("X-Forwarded-Host", host)] if host else headers
+
+
+def _may_hold_links(reply: Reply, incoming: Incoming) -> bool:
+    if incoming.request.method == "HEAD" or reply.status in _BODILESS:
+        return False
+    headers = reply.headers
+    return (
+        incoming.request.path.startswith("/rest/")
+        and is_json_answer(headers.get("content-type", ""))
+        and "content-range" not in headers
+        and _coding(reply) in {IDENTITY, GZIP}
+    )
+
+
+def _coding(reply: Reply) -> str:
+    return reply.headers.get("content-encoding", "").lower() or IDENTITY
+
+
+def _unmeasured(headers: Pairs) -> Pairs:
+    """Drop the length, which changed with the links."""
+    return [(name, value) for name, value in headers if name.lower() != "content-length"]
+
+
+async def _mapped(taken: bytes, reply: Reply, site: links.Site) -> AsyncIterator[bytes]:
+    """Map the links of a body too large to hold, on its way through."""
+    coder = _Coder(_coding(reply), site)
+    if first := coder.feed(taken):
+        yield first
+    async for chunk in reply.chunks():
+        if piece := coder.feed(chunk):
+            yield piece
+    yield coder.flush()
+
+
+class _Coder:
+    """Undoes the coding, maps the links, and codes again, chunk by chunk."""
+
+    def __init__(self, coding: str, site: links.Site) -> None:
+        self._rewriter = links.Rewriter(site)
+        self._unzip = zlib.decompressobj(wbits=31) if coding == GZIP else None
+        self._zip = zlib.compressobj(level=1, wbits=31) if coding == GZIP else None
+
+    def feed(self, chunk: bytes) -> bytes:
+        plain = self._unzip.decompress(chunk) if self._unzip else chunk
+        fitting = self._rewriter.feed(plain)
+        return self._zip.compress(fitting) if self._zip else fitting
+
+    def flush(self) -> bytes:
+        rest = self._rewriter.flush()
+        return self._zip.compress(rest) + self._zip.flush() if self._zip else rest

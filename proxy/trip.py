@@ -1,0 +1,248 @@
+"""A trip to Jira for one cacheable question: ask, judge the login, settle, keep.
+
+It returns what every passenger needs; who gets which headers is decided when the answer is made (proxy.answers).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from policies import canon, conditional, login
+from policies.callers import Anonymous, Credentialed, keyed_hash, partition
+from policies.decide import Fetch
+from policies.headers import end_to_end, replayable
+from policies.links import Site
+from policies.model import Entry, Fence, Read, Request, Why
+from policies.settle import Fail, Failure, Keep, Settlement, settle
+from policies.settle import Reply as LawReply
+from proxy.answers import Fetched, Pairs, decoded, is_json_answer, parsed
+from proxy.errors import UpstreamError
+from proxy.flights import Landing
+from proxy.leases import Leases
+from proxy.stores import Landings, Store
+from proxy.upstream import Reply, Upstream
+
+# Conditions and ranges are about our answers, not Jira's; hosts the client called us by must not get into a body that
+# others will read; and the coding is ours to choose.
+_NOT_ASKED_OF_JIRA = frozenset(
+    {
+        "accept-encoding",
+        "content-length",
+        "expect",
+        "forwarded",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "range",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-proto",
+        "x-forwarded-server",
+        "x-jira-cache",
+    }
+)
+
+# Seconds for which a process may claim a question. Should it die on the way, the others wait no longer than this.
+_CLAIM = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A cacheable request and who asks it.
+
+    `key` is where its answer would be; `leased` tells that Jira accepted the caller lately. Until it has, or when the
+    question must be asked `apart` for another reason, only the same caller may share the trip.
+    """
+
+    request: Request
+    read: Read
+    caller: Anonymous | Credentialed
+    account: str
+    leased: bool
+    key: str
+    headers: Pairs
+    site: Site
+    apart: bool = False
+
+    @property
+    def flight(self) -> str:
+        """Name the trip that answers this question."""
+        if isinstance(self.caller, Credentialed) and (self.apart or not self.leased):
+            return f"{self.key} {self.caller.credential}"
+        return self.key
+
+
+@dataclass(frozen=True, slots=True)
+class Trip(Landing):
+    """A trip that is back: what was decided, the reply it was decided on, and the entry made of it.
+
+    No settlement: there is nothing to share. Either the answer is too large to be read whole, and everybody has to ask
+    for themselves, or another process made the trip, and everybody has to look again.
+    """
+
+    settlement: Settlement | None
+    fetched: Fetched | None = None
+    entry: Entry | None = None
+    foreign: bool = False
+    turned_away: Anonymous | Credentialed | None = None  # whom Jira did not accept: the answer is for them alone
+
+    def suits(self, caller: Anonymous | Credentialed) -> bool:
+        """Tell whether the answer may be shared with `caller`.
+
+        Two credentials of one account share trips; when Jira finds one of them to be somebody else's, or nobody's, what
+        it answered is not the other's.
+        """
+        return self.turned_away is None or self.turned_away == caller
+
+
+class Travel:
+    """Makes the trips of one tenant."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        store: Store,
+        landings: Landings,
+        leases: Leases,
+        *,
+        secret: bytes,
+        site_names: bool,
+        max_body: int,
+        total: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._upstream = upstream
+        self._store = store
+        self._landings = landings
+        self._leases = leases
+        self._secret = secret
+        self._site_names = site_names
+        self._max_body = max_body
+        self._total = total
+        self._clock = clock
+
+    async def make(self, question: Question, fetch: Fetch, fence: Fence | None, *, waited: bool) -> Trip:
+        """Make the trip, or wait while another process makes it, unless we have `waited` before.
+
+        Raises UpstreamError when Jira fails and nothing may stand in.
+        """
+        if waited or not fetch.shared:
+            return await self._ask(question, fetch, fence)
+        if not await self._landings.claim(question.flight, _CLAIM):
+            await self._landings.wait(question.flight, _CLAIM)
+            return Trip(alive=True, settlement=None, foreign=True)
+        try:
+            return await self._ask(question, fetch, fence)
+        finally:
+            await asyncio.shield(self._landings.landed(question.flight))
+
+    async def _ask(self, question: Question, fetch: Fetch, fence: Fence | None) -> Trip:
+        try:
+            fetched = await self._fetch(question)
+        except UpstreamError as error:
+            failure = Failure(Why.TIMEOUT if error.timeout else Why.UNREACHABLE)
+            settlement = settle(failure, login.Accepted(""), fetch.fallback, question.read.policy, question.read.type)
+            if isinstance(settlement, Fail):
+                raise
+            return Trip(alive=False, settlement=settlement)
+        if fetched is None:
+            return Trip(alive=True, settlement=None)
+        verdict = self._judge(question, fetched)
+        await self._learn(question.caller, verdict)
+        return await self._settled(question, fetch, fence, fetched, verdict)
+
+    async def _fetch(self, question: Question) -> Fetched | None:
+        """Ask Jira and read the answer; None if it is too large to be read whole."""
+        request = question.request
+        headers = [pair for pair in end_to_end(question.headers) if pair[0].lower() not in _NOT_ASKED_OF_JIRA]
+        headers.append(("Accept-Encoding", "gzip"))
+        method = "GET" if request.method == "HEAD" else request.method
+        target = f"{request.path}?{request.query}" if request.query else request.path
+        departed = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._total):
+                reply = await self._upstream.send(method, target, headers, request.body or None)
+                try:
+                    body, whole = await reply.read(self._max_body)
+                finally:
+                    reply.close()
+        except TimeoutError as error:
+            raise UpstreamError("Jira took too long to answer", timeout=True) from error
+        return _fetched(reply, body, self._max_body, time.perf_counter() - departed) if whole else None
+
+    def _judge(self, question: Question, fetched: Fetched) -> login.Login:
+        self._site_names = self._site_names or login.account_named(fetched.headers) is not None
+        return login.judge(
+            question.caller,
+            question.account,
+            fetched.status,
+            fetched.headers,
+            site_names=self._site_names,
+            pseudonym=lambda account: keyed_hash(self._secret, "account", account),
+        )
+
+    async def _learn(self, caller: Anonymous | Credentialed, verdict: login.Login) -> None:
+        if isinstance(caller, Anonymous):
+            return
+        match verdict:
+            case login.Accepted(account):
+                await self._leases.renew(caller.credential, account)
+            case login.Refused():
+                await self._leases.end(caller.credential)
+            case login.Silent():
+                pass
+            case never:
+                assert_never(never)
+
+    async def _settled(
+        self, question: Question, fetch: Fetch, fence: Fence | None, fetched: Fetched, verdict: login.Login
+    ) -> Trip:
+        read = question.read
+        reply = LawReply(fetched.status, fetched.headers, fetched.body, readable=fetched.plain is not None)
+        settlement = settle(reply, verdict, fetch.fallback, read.policy, read.type)
+        if not isinstance(verdict, login.Accepted):
+            return Trip(alive=False, settlement=settlement, fetched=fetched, turned_away=question.caller)
+        if not isinstance(settlement, Keep):
+            return Trip(alive=False, settlement=settlement, fetched=fetched)
+        entry = self._entry(question, fetched, settlement)
+        key = canon.key(question.request, read, partition(read.policy.scope, question.caller, verdict.account))
+        if fence is None or key is None:
+            return Trip(alive=False, settlement=settlement, fetched=fetched, entry=entry)
+        alive = await self._store.write(key, entry, fence)
+        return Trip(alive=alive, settlement=settlement, fetched=fetched, entry=entry)
+
+    def _entry(self, question: Question, fetched: Fetched, keep: Keep) -> Entry:
+        plain = fetched.plain or b""
+        return Entry(
+            status=fetched.status,
+            headers=replayable(fetched.pairs),
+            body=fetched.body,
+            coding=fetched.coding,
+            etag=conditional.etag(plain),
+            tags=question.read.tags,
+            stored=self._clock(),
+            ttl=keep.ttl,
+            keep=keep.keep,
+            cost=fetched.cost,
+        )
+
+
+def _fetched(reply: Reply, body: bytes, limit: int, cost: float) -> Fetched:
+    headers = reply.headers
+    return Fetched(reply.status, reply.pairs, headers, body, _plain(headers, body, limit), cost)
+
+
+def _plain(headers: dict[str, str], body: bytes, limit: int) -> bytes | None:
+    try:
+        plain = decoded(body, headers.get("content-encoding", "").lower(), limit)
+    except ValueError:
+        return None
+    # An answer that ended early without saying so shows in JSON that does not parse.
+    broken = is_json_answer(headers.get("content-type", "")) and parsed(plain) is None and plain != b"null"
+    return None if broken else plain

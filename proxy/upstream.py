@@ -1,0 +1,169 @@
+"""The only place that talks to Jira.
+
+It sends what it is given and hands back Jira's answer as it comes, without following redirects, keeping cookies or
+changing a coding. aiohttp's errors become UpstreamError here.
+"""
+
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # documented, but not in typeshed
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from proxy.errors import ConfigError, UpstreamError
+from proxy.schema import Timeouts
+
+Pairs = Iterable[tuple[str, str]]
+Body = bytes | AsyncIterator[bytes] | None
+
+_CHUNK = 64 * 1024
+_LONGEST_HEADER = 64 * 1024
+_AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+
+
+class Reply:
+    """Jira's answer, its body still on the way. Whoever has one reads it to the end or closes it."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.pairs: list[tuple[str, str]] = list(response.headers.items())
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers with lower-case names, repeated ones joined as RFC 9110 section 5.3 says."""
+        return joined(self.pairs)
+
+    async def read(self, limit: int) -> tuple[bytes, bool]:
+        """Read at most the first bytes past `limit`; tell whether that was the whole body."""
+        taken = bytearray()
+        async for chunk in self.chunks():
+            taken += chunk
+            if len(taken) > limit:
+                return bytes(taken), False
+        return bytes(taken), True
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Read on, piece by piece; a body that ends before its announced length raises UpstreamError."""
+        with _translated():
+            async for chunk in self._response.content.iter_chunked(_CHUNK):
+                yield chunk
+
+    def close(self) -> None:
+        """Let go of the connection; one that was read to the end is used again."""
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+class Upstream:
+    """One Jira: `base` is its origin and base path, without a trailing slash."""
+
+    def __init__(
+        self, base: str, session: aiohttp.ClientSession, *, proxy: str | None, observe: Callable[[str, float], None]
+    ) -> None:
+        self.base = base
+        self._session = session
+        self._proxy = proxy
+        self._observe = observe
+
+    async def send(self, method: str, target: str, headers: Pairs, body: Body = None) -> Reply:
+        """Send a request; `target` is the raw path and query below the base, kept to the byte."""
+        began = time.perf_counter()
+        status = "none"
+        try:
+            reply = await self._send(method, target, headers, body)
+            status = str(reply.status)
+        finally:
+            self._observe(status, time.perf_counter() - began)
+        return reply
+
+    async def _send(self, method: str, target: str, headers: Pairs, body: Body) -> Reply:
+        with _translated():
+            response = await self._session.request(
+                method,
+                URL(self.base + target, encoded=True),
+                headers=CIMultiDict(headers),
+                data=body,
+                allow_redirects=False,
+                skip_auto_headers=_AUTOMATIC,
+                proxy=self._proxy,
+            )
+        return Reply(response)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+def connect(
+    base: str,
+    timeouts: Timeouts,
+    *,
+    ca_file: str | None,
+    environ: Mapping[str, str],
+    observe: Callable[[str, float], None],
+) -> Upstream:
+    """Make the connection pool of one Jira; nothing is sent. Raises ConfigError for a CA file that is none.
+
+    `observe` is told the status of each request ("none" if no answer came) and the seconds until its answer began.
+    """
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=_trust(ca_file), keepalive_timeout=30),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        # Not trust_env: it would also log anonymous callers in with the host's .netrc.
+        trust_env=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect, sock_read=timeouts.read),
+        max_line_size=_LONGEST_HEADER,
+        max_field_size=_LONGEST_HEADER,
+    )
+    return Upstream(base, session, proxy=proxy_for(base, environ), observe=observe)
+
+
+def proxy_for(base: str, environ: Mapping[str, str]) -> str | None:
+    """Find the outbound proxy that the environment (HTTPS_PROXY, NO_PROXY, ...) names for `base`."""
+    url = URL(base)
+    lowered = {name.lower(): value for name, value in environ.items() if name.lower().endswith("_proxy")}
+    proxies = {name.removesuffix("_proxy"): value for name, value in lowered.items() if value}
+    if proxy_bypass_environment(url.raw_host or "", proxies):
+        return None
+    return proxies.get(url.scheme) or proxies.get("all")
+
+
+def joined(pairs: Pairs) -> dict[str, str]:
+    """Join repeated headers into one; names become lower case. Cookie is joined as RFC 9113 section 8.2.3 says."""
+    result: dict[str, str] = {}
+    for name, value in pairs:
+        low = name.lower()
+        result[low] = f"{result[low]}{'; ' if low == 'cookie' else ', '}{value}" if low in result else value
+    return result
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext | bool:
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"ca_file: {ca_file} is not a readable PEM file of certificates ({error})") from error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except aiohttp.ConnectionTimeoutError as error:
+        raise UpstreamError("Jira did not accept the connection in time", timeout=True, sent=False) from error
+    except TimeoutError as error:
+        raise UpstreamError("Jira did not answer in time", timeout=True) from error
+    except aiohttp.ClientConnectorError as error:
+        raise UpstreamError("Jira cannot be reached", sent=False) from error
+    except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
+        raise UpstreamError("Jira's answer broke off or is not HTTP") from error
+    except (aiohttp.ClientError, ConnectionError) as error:
+        raise UpstreamError("the connection to Jira broke") from error
