@@ -56,7 +56,7 @@ end
 
 -- An entry is true iff its incarnation is the ledger's, its stamp is not below the floor, and no tag was invalidated since.
 local function is_true(ledger, incarnation, stamp, packed)
-  if incarnation ~= ledger.incarnation or not stamp or stamp < ledger.floor then
+  if incarnation ~= ledger.incarnation or not (stamp and stamp >= ledger.floor) then -- not (>=): a damaged stamp may be NaN
     return false
   end
   return each_chunk(packed, function(tags)

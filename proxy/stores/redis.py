@@ -205,8 +205,11 @@ class _Script:
 
     @classmethod
     def load(cls, *names: str) -> "_Script":
-        """Join the scripts called `names`."""
-        text = "\n".join(files("proxy.stores").joinpath(f"{name}.lua").read_text() for name in names)
+        """Join the files called `names`."""
+        return cls.of("\n".join(files("proxy.stores").joinpath(f"{name}.lua").read_text() for name in names))
+
+    @classmethod
+    def of(cls, text: str) -> "_Script":
         return cls(text, hashlib.sha1(text.encode()).hexdigest())  # noqa: S324 - Redis names scripts by SHA-1
 
 
