@@ -90,7 +90,8 @@ def _by_age(asked: Asked, entry: Entry, policy: Policy, left: float, fallback: E
     if asked.min_fresh is None and asked.max_stale is not None and -left <= asked.max_stale:
         return Serve(entry, Why.MAX_STALE)
     # A client that bounds the age or the freshness itself has not agreed to anything stale.
-    if asked.min_fresh is None and asked.max_age is None and -left < policy.stale_while_revalidate:
+    agreed = asked.min_fresh is None and asked.max_age is None and entry.status != NOT_FOUND
+    if agreed and -left < policy.stale_while_revalidate:
         return Serve(entry, Why.STALE_REVALIDATE, refresh=True)
     return Fetch(Why.EXPIRED, fallback)
 

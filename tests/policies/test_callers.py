@@ -1,0 +1,94 @@
+import pytest
+
+from policies.callers import Anonymous, Credentialed, Untrackable, identify, partition
+from policies.model import Request, Scope, Why
+
+SECRET = b"the deployment's own secret"
+BASIC = "Basic YWxpY2U6c2VzYW1l"
+
+
+def caller(query="", **headers):
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return identify(Request("GET", "/rest/api/2/myself", query, named), SECRET)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (caller(authorization=BASIC), caller(authorization=BASIC, cookie="JSESSIONID=1")),
+        (caller(authorization=BASIC), caller(authorization=BASIC, cookie="atlassian.xsrf.token=1; x=2")),
+        (caller(cookie="JSESSIONID=1; a=b"), caller(cookie="a=b;JSESSIONID=1")),
+        (caller(cookie="JSESSIONID=1"), caller(cookie="JSESSIONID=1; atlassian.xsrf.token=Q; _ga=7")),
+    ],
+)
+def test_the_same_caller_is_known_again(one, other):
+    assert isinstance(one, Credentialed)
+    assert one == other
+
+
+def test_different_callers_are_never_taken_for_each_other():
+    callers = [
+        caller(),
+        caller(authorization=BASIC),
+        caller(authorization=BASIC + "="),
+        caller(authorization="Bearer YWxpY2U6c2VzYW1l"),
+        caller(authorization="basic YWxpY2U6c2VzYW1l"),
+        caller(cookie="JSESSIONID=1"),
+        caller(cookie="JSESSIONID=2"),
+        caller(cookie="cloud.session.token=1"),
+        caller(cookie="seraph.rememberme.cookie=1"),
+        caller(cookie="sso_of_the_company=1"),
+        caller(remote_user="alice"),
+        caller(authorization=BASIC, remote_user="alice"),
+        caller(authorization=BASIC, remote_user="bob"),
+    ]
+    assert len(set(callers)) == len(callers)
+
+
+def test_cookies_that_log_nobody_in_leave_the_caller_anonymous():
+    assert caller(cookie="atlassian.xsrf.token=ABC; AJS_conglomerate=1; _ga=GA1") == Anonymous()
+
+
+@pytest.mark.parametrize("scheme", ["JWT", "jwt", "OAuth", "Digest", "Negotiate", "NTLM"])
+def test_a_credential_that_changes_with_each_request_is_not_tracked(scheme):
+    assert caller(authorization=f"{scheme} abc") == Untrackable(Why.CHANGING_CREDENTIAL)
+
+
+@pytest.mark.parametrize(
+    "query", ["jwt=abc", "fields=id&access_token=abc", "os_username=a&os_password=b", "%6a%77%74=abc", "OS_USERNAME=a"]
+)
+def test_a_credential_in_the_query_string_is_not_tracked(query):
+    assert caller(query, authorization=BASIC) == Untrackable(Why.QUERY_CREDENTIAL)
+
+
+def test_a_secret_of_another_deployment_gives_other_hashes():
+    request = Request("GET", "/", "", {"authorization": BASIC})
+    assert identify(request, b"one") != identify(request, b"two")
+
+
+def test_a_credential_is_not_to_be_found_in_what_it_becomes():
+    assert "YWxpY2U6c2VzYW1l" not in repr(caller(authorization=BASIC))
+
+
+ALICE, ALICE_TOO, BOB = Credentialed("a1"), Credentialed("a2"), Credentialed("b1")
+
+
+@pytest.mark.parametrize(
+    ("scope", "one", "other", "shared"),
+    [
+        (Scope.CREDENTIAL, (ALICE, "alice"), (ALICE, "alice"), True),
+        (Scope.CREDENTIAL, (ALICE, "alice"), (ALICE_TOO, "alice"), False),
+        (Scope.CREDENTIAL, (ALICE, "alice"), (ALICE, "bob"), False),
+        (Scope.CREDENTIAL, (ALICE, ""), (ALICE, "alice"), False),
+        (Scope.ACCOUNT, (ALICE, "alice"), (ALICE_TOO, "alice"), True),
+        (Scope.ACCOUNT, (ALICE, "alice"), (BOB, "bob"), False),
+        (Scope.ACCOUNT, (ALICE, ""), (BOB, ""), False),
+        (Scope.TENANT, (ALICE, "alice"), (BOB, "bob"), True),
+        (Scope.TENANT, (ALICE, ""), (BOB, ""), True),
+        (Scope.TENANT, (ALICE, "alice"), (Anonymous(), ""), False),
+        (Scope.ACCOUNT, (Anonymous(), ""), (BOB, ""), False),
+        (Scope.CREDENTIAL, (Anonymous(), ""), (Anonymous(), ""), True),
+    ],
+)
+def test_who_shares_a_partition(scope, one, other, shared):
+    assert (partition(scope, *one) == partition(scope, *other)) is shared

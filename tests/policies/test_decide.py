@@ -1,0 +1,80 @@
+from dataclasses import replace
+
+import pytest
+
+from policies.decide import Decision, Fetch, Forward, Refuse, Serve, decide, lifetime
+from policies.directives import Asked
+from policies.model import Entry, Fence, Lookup, Policy, Why
+
+NOW = 1_000_000.0
+FENCE = Fence(1, 7)
+POLICY = Policy(ttl=300, stale_while_revalidate=60, stale_if_error=3600, negative_ttl=30)
+ENTRY = Entry(200, (), b"{}", "identity", '"e"', ("*",), stored=NOW, ttl=300, keep=3900)
+NOTHING = Asked()
+
+
+def aged(seconds, **changes):
+    return replace(ENTRY, stored=NOW - seconds, **changes)
+
+
+def act(entry, asked=NOTHING, *, alive=True, leased=True, ranged=False, fence=FENCE, policy=POLICY) -> Decision:
+    return decide(asked, Lookup(entry, alive=alive, fence=fence), policy, NOW, leased=leased, ranged=ranged)
+
+
+FRESH, STALE, OLD, ANCIENT = aged(299), aged(301), aged(400), aged(4000)
+MISSING = aged(29, status=404, ttl=30)
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        # what the entry alone decides
+        (act(None), Fetch(Why.MISS)),
+        (act(FRESH), Serve(FRESH, Why.FRESH)),
+        (act(MISSING), Serve(MISSING, Why.NEGATIVE)),
+        (act(aged(31, status=404, ttl=30)), Fetch(Why.EXPIRED)),
+        (act(STALE), Serve(STALE, Why.STALE_REVALIDATE, refresh=True)),
+        (act(OLD), Fetch(Why.EXPIRED, OLD)),
+        (act(ANCIENT), Fetch(Why.EXPIRED)),
+        (act(FRESH, alive=False), Fetch(Why.INVALIDATED)),
+        (act(FRESH, leased=False), Fetch(Why.NO_LEASE)),
+        (act(None, leased=False), Fetch(Why.MISS)),
+        (act(None, fence=None), Fetch(Why.STORE_DOWN)),
+        (act(aged(-5)), Serve(aged(-5), Why.FRESH)),
+        # what the client asks for
+        (act(FRESH, Asked(no_store=True)), Forward(Why.NO_STORE)),
+        (act(FRESH, ranged=True), Forward(Why.RANGE)),
+        (act(FRESH, Asked(refresh=True)), Fetch(Why.REFRESH, shared=False)),
+        (act(FRESH, Asked(max_age=298)), Fetch(Why.TOO_OLD, FRESH)),
+        (act(FRESH, Asked(max_age=299)), Serve(FRESH, Why.FRESH)),
+        (act(FRESH, Asked(min_fresh=2)), Fetch(Why.TOO_OLD, FRESH)),
+        (act(FRESH, Asked(min_fresh=1)), Serve(FRESH, Why.FRESH)),
+        (act(OLD, Asked(max_stale=100)), Serve(OLD, Why.MAX_STALE)),
+        (act(OLD, Asked(max_stale=99)), Fetch(Why.EXPIRED, OLD)),
+        (act(STALE, Asked(max_age=1000)), Fetch(Why.EXPIRED, STALE)),
+        (act(STALE, Asked(min_fresh=0)), Fetch(Why.EXPIRED, STALE)),
+        (act(None, Asked(only_if_cached=True)), Refuse(Why.ONLY_IF_CACHED)),
+        (act(FRESH, Asked(only_if_cached=True), leased=False), Refuse(Why.ONLY_IF_CACHED)),
+        (act(FRESH, Asked(only_if_cached=True)), Serve(FRESH, Why.FRESH)),
+        (act(FRESH, Asked(refresh=True, only_if_cached=True)), Refuse(Why.ONLY_IF_CACHED)),
+        (act(FRESH, Asked(no_store=True, only_if_cached=True)), Forward(Why.NO_STORE)),
+    ],
+)
+def test_a_decision(case, expected):
+    assert case == expected
+
+
+def test_a_directive_never_brings_a_dead_entry_back():
+    assert act(FRESH, Asked(max_stale=float("inf")), alive=False) == Fetch(Why.INVALIDATED)
+
+
+def test_an_expired_404_is_no_answer_to_fall_back_on():
+    assert act(aged(200, status=404, ttl=30)) == Fetch(Why.EXPIRED)
+
+
+def test_a_policy_that_became_stricter_shortens_what_is_already_kept():
+    assert lifetime(FRESH, replace(POLICY, ttl=60)) == 60
+
+
+def test_a_policy_that_became_laxer_does_not_lengthen_what_is_already_kept():
+    assert lifetime(FRESH, replace(POLICY, ttl=86_400)) == 300
