@@ -20,6 +20,8 @@ class Landing:
 
 
 L = TypeVar("L", bound=Landing)
+Seal = Callable[[], None]
+Depart = Callable[[Seal], Awaitable[L]]
 
 
 @dataclass(slots=True)
@@ -50,10 +52,11 @@ class Flights(Generic[L]):
     def __len__(self) -> int:
         return len(self._flights)
 
-    async def board(self, key: str, fence: Fence | None, depart: Callable[[], Awaitable[L]]) -> Boarded[L]:
+    async def board(self, key: str, fence: Fence | None, depart: Depart[L]) -> Boarded[L]:
         """Wait for the trip that is under way for `key`, or make it by `depart`.
 
-        Raises Missed where the answer may be older than the question behind `fence`:
+        `depart` gets a function to call before it asks the store whether its answer is still true: from then on nobody
+        boards any more. Raises Missed where the answer may be older than the question behind `fence`:
 
             1. trip departs behind fence 7   2. a change is acknowledged as 8   3. we ask, behind fence 8
             4. trip lands: its answer was fetched before the change, and its write to the store says so (not alive)
@@ -64,8 +67,8 @@ class Flights(Generic[L]):
         led = flight is None
         if flight is None:
             flight = self._depart(key, fence, depart)
+        flight.passengers += 1
         try:
-            flight.passengers += 1
             landing = await asyncio.shield(flight.task)
         except UpstreamError as error:
             if led or error.timeout:
@@ -73,28 +76,34 @@ class Flights(Generic[L]):
             raise Missed from error
         finally:
             flight.passengers -= 1
-            if not flight.passengers:
-                self._end(key, flight)
+            if not flight.passengers and not flight.task.done():
+                flight.task.cancel()
+                self._seal(key, flight)
         if led or landing.alive or (fence is not None and fence == flight.fence):
             return Boarded(landing, led)
         raise Missed
 
-    def _depart(self, key: str, fence: Fence | None, depart: Callable[[], Awaitable[L]]) -> _Flight[L]:
+    def _depart(self, key: str, fence: Fence | None, depart: Depart[L]) -> _Flight[L]:
+        def seal() -> None:
+            self._seal(key, flight)
+
         async def trip() -> L:
             try:
-                return await depart()
+                return await depart(seal)
             finally:
-                # Whoever asks from here on departs anew, even before the passengers have been woken.
-                if self._flights.get(key) is flight:
-                    del self._flights[key]
+                seal()
 
         flight = _Flight(fence, asyncio.create_task(trip()))
         self._flights[key] = flight
         return flight
 
-    def _end(self, key: str, flight: _Flight[L]) -> None:
-        if flight.task.done():
-            return
-        flight.task.cancel()
+    def _seal(self, key: str, flight: _Flight[L]) -> None:
+        """Let nobody board any more: whoever asks from here on departs anew.
+
+            1. the store says: still true   2. a change is acknowledged   3. somebody asks
+            4. we hear what the store said
+
+        Had 3 boarded, it would have taken 1 for an answer to its own question.
+        """
         if self._flights.get(key) is flight:
             del self._flights[key]

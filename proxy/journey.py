@@ -21,7 +21,7 @@ from policies.settle import Keep, Relay, StandIn
 from proxy import answers, relay
 from proxy.answers import Answer, Renderer, Sending, Whole
 from proxy.errors import StoreError, UpstreamError
-from proxy.flights import Boarded, Flights, Missed
+from proxy.flights import Boarded, Flights, Missed, Seal
 from proxy.incoming import Incoming
 from proxy.leases import Leases
 from proxy.stores import Store
@@ -29,6 +29,7 @@ from proxy.trip import Question, Travel, Trip
 from proxy.upstream import Upstream
 
 _TOO_LARGE_REMEMBERED = 10_000
+_PATIENCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,18 @@ class Crew:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How often a question has been in vain: `waited` for a trip that did not serve it, sent `apart` from others."""
+    """How it went so far: how many trips were waited for in `vain`, and whether the question has to go `apart`."""
 
-    waited: bool = False
+    vain: int = 0
     apart: bool = False
+
+    @property
+    def patient(self) -> bool:
+        """Whether to wait for another trip; one after the other, they could take longer than asking Jira directly."""
+        return self.vain < _PATIENCE
+
+    def again(self) -> "Attempt":
+        return replace(self, vain=self.vain + 1)
 
 
 class Journey:
@@ -160,14 +169,14 @@ class Journey:
         self, incoming: Incoming, question: Question, fetch: Fetch, fence: Fence | None, attempt: Attempt
     ) -> Answer | Attempt:
         try:
-            boarded = await self._fly(question, fetch, fence, waited=attempt.waited)
+            boarded = await self._fly(question, fetch, fence, attempt)
         except Missed as missed:
-            if attempt.waited and isinstance(missed.__cause__, UpstreamError):
+            if attempt.vain and isinstance(missed.__cause__, UpstreamError):
                 raise missed.__cause__ from None
-            return replace(attempt, waited=True)
+            return attempt.again()
         trip = boarded.landing
         if trip.foreign:
-            return replace(attempt, waited=True)
+            return attempt.again()
         if not trip.suits(question.caller):
             return replace(attempt, apart=True)
         if trip.settlement is None:
@@ -175,12 +184,14 @@ class Journey:
             return await self._forward(incoming, Why.TOO_LARGE)
         return self._arrived(question, fetch, trip, led=boarded.led)
 
-    async def _fly(self, question: Question, fetch: Fetch, fence: Fence | None, *, waited: bool) -> Boarded[Trip]:
-        async def depart() -> Trip:
-            return await self._crew.travel.make(question, fetch, fence, waited=waited)
+    async def _fly(self, question: Question, fetch: Fetch, fence: Fence | None, attempt: Attempt) -> Boarded[Trip]:
+        async def depart(seal: Seal) -> Trip:
+            return await self._crew.travel.make(question, fetch, fence, seal, alone=alone)
 
-        if not fetch.shared:
-            return Boarded(await depart(), led=True)
+        # Without a fence nobody can tell whether another one's answer is new enough.
+        alone = fence is None or not fetch.shared or not attempt.patient
+        if alone:
+            return Boarded(await depart(_alone), led=True)
         return await self._flights.board(question.flight, fence, depart)
 
     def _arrived(self, question: Question, fetch: Fetch, trip: Trip, *, led: bool) -> Whole:
@@ -199,7 +210,7 @@ class Journey:
 
     async def _refresh(self, question: Question, fence: Fence | None) -> None:
         with suppress(UpstreamError, Missed):
-            await self._fly(question, Fetch(Why.EXPIRED), fence, waited=False)
+            await self._fly(question, Fetch(Why.EXPIRED), fence, Attempt())
 
     def _remember_too_large(self, key: str) -> None:
         self._too_large[key] = None
@@ -261,6 +272,10 @@ class Journey:
     async def close(self) -> None:
         """Let the work that no client waits for come to its end."""
         await asyncio.gather(*self._background, return_exceptions=True)
+
+
+def _alone() -> None:
+    """Seal a trip that nobody could board."""
 
 
 def _close(task: asyncio.Task[Answer]) -> None:

@@ -19,7 +19,7 @@ from policies.settle import Fail, Failure, Keep, Settlement, settle
 from policies.settle import Reply as LawReply
 from proxy.answers import Fetched, Pairs, decoded, is_json_answer, parsed
 from proxy.errors import UpstreamError
-from proxy.flights import Landing
+from proxy.flights import Landing, Seal
 from proxy.leases import Leases
 from proxy.stores import Landings, Store
 from proxy.upstream import Reply, Upstream
@@ -127,22 +127,23 @@ class Travel:
         self._total = total
         self._clock = clock
 
-    async def make(self, question: Question, fetch: Fetch, fence: Fence | None, *, waited: bool) -> Trip:
-        """Make the trip, or wait while another process makes it, unless we have `waited` before.
+    async def make(self, question: Question, fetch: Fetch, fence: Fence | None, seal: Seal, *, alone: bool) -> Trip:
+        """Make the trip; or wait while another process makes it, unless we go `alone`.
 
+        Calls `seal` when the answer is here and nobody may board any more (proxy.flights says why).
         Raises UpstreamError when Jira fails and nothing may stand in.
         """
-        if waited or not fetch.shared:
-            return await self._ask(question, fetch, fence)
+        if alone:
+            return await self._ask(question, fetch, fence, seal)
         if not await self._landings.claim(question.flight, _CLAIM):
             await self._landings.wait(question.flight, _CLAIM)
             return Trip(alive=True, settlement=None, foreign=True)
         try:
-            return await self._ask(question, fetch, fence)
+            return await self._ask(question, fetch, fence, seal)
         finally:
             await asyncio.shield(self._landings.landed(question.flight))
 
-    async def _ask(self, question: Question, fetch: Fetch, fence: Fence | None) -> Trip:
+    async def _ask(self, question: Question, fetch: Fetch, fence: Fence | None, seal: Seal) -> Trip:
         try:
             fetched = await self._fetch(question)
         except UpstreamError as error:
@@ -151,6 +152,7 @@ class Travel:
             if isinstance(settlement, Fail):
                 raise
             return Trip(alive=False, settlement=settlement)
+        seal()
         if fetched is None:
             return Trip(alive=True, settlement=None)
         verdict = self._judge(question, fetched)
