@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO, ParamSpec
 
 import click
-from click.utils import get_text_stream
 
 from proxy import logs
 from proxy.checkup import report
@@ -60,11 +59,11 @@ def main() -> None:
 @_tells_mistakes
 def serve(path: Path | None, **overrides: str | None) -> int:
     """Answer Jira's clients, until interrupted."""
-    from proxy import app  # noqa: PLC0415 - the other commands do without the machinery
+    from proxy.app import run  # noqa: PLC0415 - the other commands do without the machinery
 
     config = load(path, os.environ, **overrides)
     logs.start(config.log)
-    return app.run(config)
+    return run(config)
 
 
 @main.command()
@@ -72,9 +71,9 @@ def serve(path: Path | None, **overrides: str | None) -> int:
 @_tells_mistakes
 def demo(once: bool) -> int:
     """Show it: a sandbox Jira, the proxy before it, and a guided tour."""
-    from proxy import demo  # noqa: PLC0415 - needs the extra `demo`
+    from proxy.demo import run  # noqa: PLC0415 - as above
 
-    return demo.run(once=once)
+    return run(once=once)
 
 
 @main.command()
@@ -101,9 +100,11 @@ def explain(path: Path | None, in_json: bool, body: BinaryIO | None, method: str
     config = read(path, os.environ)
     rules = rulebook(config)
     content = body.read() if body else b""
-    lines: Iterable[str] = get_text_stream("stdin", errors="replace") if address is None else [f"{method} {address}"]
+    lines: Iterable[str] = click.open_file("-", errors="replace") if address is None else [f"{method} {address}"]
     code = 0
     for number, line in enumerate(lines, start=1):
+        if not line.strip() and address is None:
+            continue
         try:
             told = tell(rules, request_of(line, config, content))
             click.echo(as_json(told) if in_json else as_text(told))

@@ -3,9 +3,10 @@
 What only Jira's answer or the caller's credential can tell (a lease, a login, a size) is not foreseen here.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, assert_never
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import orjson
 
@@ -18,6 +19,8 @@ from proxy.schema import Config
 
 CACHEABLE = "cacheable"
 """Why a read may be answered from cache. Whether it hits, and with which word then, depends on what has been kept."""
+
+_ORIGIN = re.compile(r"https?://[^/?\[\]]+")
 
 
 class MalformedLineError(ValueError):
@@ -98,15 +101,12 @@ def _query(text: str) -> dict[str, Any]:
 
 
 def _relative(address: str, config: Config) -> str:
-    """Path and query of a URL as the rules see them: without the path that Jira itself, or a tenant, stands under."""
-    if address.startswith("/"):
-        return address
+    """Cut a URL down to what the rules see: path and query, without the path that Jira itself stands under."""
     for tenant in config.tenants.values():
         if address.startswith(f"{tenant.upstream}/"):
             return address.removeprefix(tenant.upstream)
-    url = urlsplit(address)
-    path = url.path or ("/" if url.netloc else "")
-    return f"{path}?{url.query}" if url.query else path
+    relative = _ORIGIN.sub("", address)
+    return relative if relative.startswith("/") or relative == address else f"/{relative}"
 
 
 def _json(body: bytes) -> Any | None:

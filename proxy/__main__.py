@@ -1,0 +1,5 @@
+"""`python -m proxy` is `jira-cache`."""
+
+from proxy.cli import main
+
+main()
