@@ -29,7 +29,8 @@ from proxy.trip import Question, Travel, Trip
 from proxy.upstream import Upstream
 
 _TOO_LARGE_REMEMBERED = 10_000
-_PATIENCE = 2
+# Trips to wait for in vain. One after the other they take longer than asking Jira oneself.
+_PATIENCE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,6 @@ class Attempt:
 
     vain: int = 0
     apart: bool = False
-
-    @property
-    def patient(self) -> bool:
-        """Whether to wait for another trip; one after the other, they could take longer than asking Jira directly."""
-        return self.vain < _PATIENCE
 
     def again(self) -> "Attempt":
         return replace(self, vain=self.vain + 1)
@@ -186,10 +182,10 @@ class Journey:
 
     async def _fly(self, question: Question, fetch: Fetch, fence: Fence | None, attempt: Attempt) -> Boarded[Trip]:
         async def depart(seal: Seal) -> Trip:
-            return await self._crew.travel.make(question, fetch, fence, seal, alone=alone)
+            return await self._crew.travel.make(question, fetch, fence, seal, claim=not (alone or attempt.vain))
 
         # Without a fence nobody can tell whether another one's answer is new enough.
-        alone = fence is None or not fetch.shared or not attempt.patient
+        alone = fence is None or not fetch.shared or attempt.vain >= _PATIENCE
         if alone:
             return Boarded(await depart(_alone), led=True)
         return await self._flights.board(question.flight, fence, depart)

@@ -127,13 +127,13 @@ class Travel:
         self._total = total
         self._clock = clock
 
-    async def make(self, question: Question, fetch: Fetch, fence: Fence | None, seal: Seal, *, alone: bool) -> Trip:
-        """Make the trip; or wait while another process makes it, unless we go `alone`.
+    async def make(self, question: Question, fetch: Fetch, fence: Fence | None, seal: Seal, *, claim: bool) -> Trip:
+        """Make the trip; with `claim`, only if no other process is making it, else wait until that one is back.
 
         Calls `seal` when the answer is here and nobody may board any more (proxy.flights says why).
         Raises UpstreamError when Jira fails and nothing may stand in.
         """
-        if alone:
+        if not claim:
             return await self._ask(question, fetch, fence, seal)
         if not await self._landings.claim(question.flight, _CLAIM):
             await self._landings.wait(question.flight, _CLAIM)
