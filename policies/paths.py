@@ -6,8 +6,8 @@ Must live here: everything about spelling. Must not: any knowledge of routes.
 import re
 from urllib.parse import unquote, unquote_to_bytes
 
-# The whole alphabet of an ordinary path. A segment that begins with a dot takes the long way round.
-_PLAIN = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9_.~!$&'()*+,=:@-]*)+")
+# The whole alphabet of an ordinary path. An empty segment, or one that begins with a dot, takes the long way round.
+_PLAIN = re.compile(r"/[A-Za-z0-9_.~!$&'()*+,=:@/-]*[A-Za-z0-9_~!$&'()*+,=:@-]")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -25,8 +25,11 @@ def segments(path: str) -> tuple[str, ...] | None:
     """
     if path == "/":
         return ()
-    parts = tuple(path[1:].split("/")) if _PLAIN.fullmatch(path) else _decoded(path)
-    return None if parts is None or _has_extension(parts) else parts
+    plain = _PLAIN.fullmatch(path) and "//" not in path and "/." not in path
+    parts = tuple(path[1:].split("/")) if plain else _decoded(path)
+    if parts is None or ("." in parts[-1] and _has_extension(parts)):
+        return None
+    return parts
 
 
 def suspected(path: str) -> tuple[str, ...]:

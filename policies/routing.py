@@ -28,7 +28,7 @@ _NAME = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A parsed route pattern. `names` tells which segment each placeholder stands for."""
+    """A parsed route pattern. `names` tells which segment each placeholder stands for, `{v}` excepted."""
 
     method: str
     path: str
@@ -47,7 +47,9 @@ class Pattern:
         names = tuple((found[1], at) for at, part in enumerate(parts) if (found := _NAME.fullmatch(part)))
         if len(dict(names)) < len(names):
             raise ValueError(f"{path!r} uses a placeholder twice")
-        return cls(method, path, parts, names)
+        if "{v}" in parts and parts[parts.index("{v}") - 1] not in VERSIONS:
+            raise ValueError(f"{path!r}: {{v}} stands only after {', '.join(VERSIONS)}")
+        return cls(method, path, parts, tuple(named for named in names if named[0] != "v"))
 
     def methods(self) -> tuple[str, ...]:
         """Every method the pattern stands for."""
@@ -55,11 +57,11 @@ class Pattern:
 
     def spellings(self) -> Iterator[tuple[str, ...]]:
         """Every sequence of parts the pattern stands for, `{v}` spelled out."""
-        at = dict(self.names).get("v")
-        if at is None:
+        if "{v}" not in self.parts:
             yield self.parts
             return
-        for version in VERSIONS.get(self.parts[at - 1], ()):
+        at = self.parts.index("{v}")
+        for version in VERSIONS[self.parts[at - 1]]:
             yield (*self.parts[:at], version, *self.parts[at + 1 :])
 
 

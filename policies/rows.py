@@ -8,7 +8,7 @@ import yaml
 
 from policies.model import EVERYTHING
 from policies.routing import Pattern
-from policies.templates import UNREAD, Template
+from policies.templates import UNREAD, Named, Template
 
 READ_COLUMNS = frozenset({"match", "type", "entity", "tags", "never", "body", "unless_query", "if_query"})
 WRITE_COLUMNS = frozenset({"match", "tags", "otherwise", "nothing", "if_query"})
@@ -29,10 +29,10 @@ class ReadRow:
 
     name: str
     type: str
-    entity: Template | None
-    templates: tuple[Template, ...]
+    entity: Named | Template | None
+    named: tuple[Named, ...]  # tags that the path names
+    asked: tuple[Template, ...]  # tags that need the query too
     fixed: tuple[str, ...]  # tags without holes, the ones that every read has included
-    asks_query: bool
     unless_query: tuple[str, ...]
     if_query: QueryTags
     never: str
@@ -40,7 +40,7 @@ class ReadRow:
 
 @dataclass(frozen=True, slots=True)
 class WriteRow:
-    """A change: what its path and query name, what its body and answer name, and what to assume where they are unknown."""
+    """A change: what its path and query name, what its body and answer name, and what to assume without these."""
 
     name: str
     plain: tuple[Template, ...]
@@ -89,10 +89,10 @@ def parse_read(file: str, name: str, columns: Columns) -> tuple[list[Pattern], R
     return patterns, ReadRow(
         name=name,
         type=type_,
-        entity=entity[0] if entity else None,
-        templates=tuple(t for t in tags if t.holes),
+        entity=(Named.of(entity[0]) or entity[0]) if entity else None,
+        named=tuple(named for t in tags if (named := Named.of(t))),
+        asked=tuple(t for t in tags if t.holes and not Named.of(t)),
         fixed=(*(t.literals[0] for t in tags if not t.holes), f"type:{type_}", EVERYTHING),
-        asks_query=any(t.looks_at(("query",)) for t in (*tags, *entity)),
         unless_query=cells.texts("unless_query"),
         if_query=cells.query_tags(patterns),
         never=never,

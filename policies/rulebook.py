@@ -4,39 +4,23 @@ Must live here: the reading of a request against the rows. Must not: any resourc
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from policies.model import EVERYTHING, Match, Pass, Policy, Read, Request, Why, Write
+from policies.model import Match, Pass, Policy, Read, Request, Why, Write
 from policies.paths import segments, suspected
 from policies.routing import Pattern, Routes
 from policies.rows import OTHER, Columns, PolicyError, ReadRow, Row, WriteRow, parse_read, parse_write, read_table
-from policies.templates import ISSUE_KEY, Sources, parameters
+from policies.templates import Named, Sources, parameters
+from policies.unknown import SAFE, once, somewhere, unknown, unknown_write
 
 __all__ = ["PolicyError", "Rulebook"]
 
-UNKNOWN_REST = "/rest/**"
-UNKNOWN_PAGE = "/**"
-
 _READING = {"GET": "GET", "HEAD": "GET"}
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _SIDE_EFFECT = "updateHistory"
 _OVERRIDE = "x-http-method-override"
-_ENCODED_NAME = re.compile(r"(?:^|&)[^=&]*[%+]")
-# The word before a name in a path -> what an unknown write to that name may have made old.
-_NAMED = {
-    "issue": ("issue:{}", "issues"),
-    "request": ("issue:{}", "issues"),
-    "epic": ("issue:{}", "epic:{}", "issues"),
-    "project": ("project:{}", "project:{}:issues", "projects", "issues"),
-    "board": ("board:{}", "boards"),
-    "sprint": ("sprint:{}", "sprints", "issues"),
-    "version": ("version:{}", "versions", "issues"),
-    "component": ("component:{}", "components", "issues"),
-    "filter": ("filter:{}", "filters", "issues"),
-    "dashboard": ("dashboard:{}", "dashboards"),
-}
+_ENCODED_NAME = re.compile(r"&[^=&%+]*[%+]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +64,7 @@ class Rulebook:
         if parts is None or (request.method == "POST" and _OVERRIDE in request.headers):
             return self._doubtful(request)
         rule = self._rules.find(_READING.get(request.method, request.method), parts)
-        return _unknown(request.method, parts) if rule is None else self._ruled(rule, parts, request.query)
+        return unknown(request.method, parts) if rule is None else self._ruled(rule, parts, request.query)
 
     def touched(self, write: Write, body: Any | None, answer: Any | None) -> frozenset[str]:
         """Name every tag a write made old, from its path and from the parsed JSON of its body and of the answer.
@@ -106,32 +90,25 @@ class Rulebook:
         return self._read(row, rule.pattern, params, query)
 
     def _read(self, row: ReadRow, pattern: Pattern, params: Mapping[str, str], query: str) -> Read:
-        sources = {"path": params, "query": parameters(query) if row.asks_query else {}}
-        tags = [tag for template in row.templates for tag in template.fill(sources)]
-        tags += _query_tags(row, query, sources)
-        entity = row.entity.fill(sources) if row.entity else None
-        return Read(
-            row.name,
-            pattern.path,
-            row.type,
-            entity[0] if entity else "-",
-            (*tags, *row.fixed),
-            self._policies[row.type],
-            pattern.method == "POST",
-        )
+        tags = (*[tag for named in row.named if (tag := named.fill(params))], *row.fixed)
+        if row.asked or (query and row.if_query):
+            tags = (*_asked_tags(row, params, query), *tags)
+        entity = _entity(row, params, query)
+        policy = self._policies[row.type]
+        return Read(row.name, pattern.path, row.type, entity, tags, policy, pattern.method == "POST")
 
     def _doubtful(self, request: Request) -> Match:
         """Judge a request that Jira may read as another than we do: nothing of it is kept, all it may name is old."""
         parts = suspected(request.path)
-        if request.method in _SAFE:
+        if request.method in SAFE:
             rest = parts[:1] == ("rest",)
-            return Pass("-", _somewhere(parts), OTHER, Why.UNCLEAN_PATH if rest else Why.NOT_REST)
-        write = _unknown_write(parts)
-        for method in {request.method, request.headers.get(_OVERRIDE, request.method).upper()}:
+            return Pass("-", somewhere(parts), OTHER, Why.UNCLEAN_PATH if rest else Why.NOT_REST)
+        write = unknown_write(parts)
+        for method in once((request.method, request.headers.get(_OVERRIDE, request.method).upper())):
             rule = self._rules.find(method, parts)
             known = None if rule is None else self._ruled(rule, parts, request.query)
             if isinstance(known, Write):
-                write = replace(known, why=Why.UNKNOWN_WRITE, tags=_once((*known.tags, *write.tags)))
+                write = replace(known, why=Why.UNKNOWN_WRITE, tags=once((*known.tags, *write.tags)))
         return write
 
 
@@ -173,16 +150,27 @@ def _refusal(row: ReadRow, query: str) -> Why | None:
 
 def _has_parameter(query: str, name: str) -> bool:
     # The cheap test first: a name that is not there in plain can only be there encoded.
-    return (name in query or _ENCODED_NAME.search(query) is not None) and name in parameters(query)
+    return (name in query or _ENCODED_NAME.search("&" + query) is not None) and name in parameters(query)
 
 
 def _switched_on(query: str, name: str) -> bool:
     return _has_parameter(query, name) and any(value.lower() != "false" for value in parameters(query)[name])
 
 
+def _asked_tags(row: ReadRow, params: Mapping[str, str], query: str) -> list[str]:
+    sources = {"path": params, "query": parameters(query)}
+    return [*(tag for template in row.asked for tag in template.fill(sources)), *_query_tags(row, query, sources)]
+
+
+def _entity(row: ReadRow, params: Mapping[str, str], query: str) -> str:
+    if isinstance(row.entity, Named):
+        return row.entity.fill(params)
+    if row.entity is None:
+        return "-"
+    return next(iter(row.entity.fill({"path": params, "query": parameters(query)})), "-")
+
+
 def _query_tags(row: Row, query: str, sources: Sources) -> list[str]:
-    if not query:
-        return []
     asked = (templates for name, templates in row.if_query if _has_parameter(query, name))
     return [tag for templates in asked for template in templates for tag in template.fill(sources)]
 
@@ -193,32 +181,4 @@ def _write(row: WriteRow, route: str, params: Mapping[str, str], query: str) -> 
     tags += _query_tags(row, query, sources)
     kind, _, entity = tags[0].partition(":") if tags else (OTHER, "", "")
     why = Why.HARMLESS_WRITE if row.nothing else Why.WRITE
-    return Write(row.name, route, kind.removesuffix("s"), entity or "-", why, _once(tags), params)
-
-
-def _unknown(method: str, parts: tuple[str, ...]) -> Match:
-    if method not in _SAFE:
-        return _unknown_write(parts)
-    route = _somewhere(parts)
-    return Pass("-", route, OTHER, Why.UNKNOWN_ROUTE if route == UNKNOWN_REST else Why.NOT_REST)
-
-
-def _unknown_write(parts: tuple[str, ...]) -> Write:
-    # A page's form can change anything; a REST path at least says what it is about.
-    tags = _named(parts) if parts[:1] == ("rest",) else (EVERYTHING,)
-    return Write("-", _somewhere(parts), OTHER, "-", Why.UNKNOWN_WRITE, tags, {})
-
-
-def _named(parts: tuple[str, ...]) -> tuple[str, ...]:
-    after = (tag.format(name.upper()) for word, name in zip(parts, parts[1:]) for tag in _NAMED.get(word, ()))  # noqa: B905, RUF007
-    keys = [part.upper() for part in parts if ISSUE_KEY.fullmatch(part)]
-    lists = (f"project:{key.rpartition('-')[0]}:issues" for key in keys)
-    return _once((*after, *(f"issue:{key}" for key in keys), *lists, *(["issues"] if keys else ())))
-
-
-def _once(tags: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(tags))
-
-
-def _somewhere(parts: tuple[str, ...]) -> str:
-    return UNKNOWN_REST if parts[:1] == ("rest",) else UNKNOWN_PAGE
+    return Write(row.name, route, kind.removesuffix("s"), entity or "-", why, once(tags), params)

@@ -1,4 +1,4 @@
-"""Tag templates: text with holes, such as "issue:{issue}" or "issue:{body.issues[]}", filled from one change or question.
+"""Tag templates: text with holes, such as "issue:{issue}" or "issue:{body.issues[]}", filled from one request.
 
 A hole names a placeholder of the route (`{issue}`), a query parameter (`{query.accountId}`), or a place in the JSON of
 the request's body or of the answer (`{body.fields.parent.key}`, `{answer.issues[].id}`). `[]` means each element of a
@@ -38,19 +38,16 @@ class Hole:
 
     def values(self, sources: Sources) -> list[str]:
         """Every text or whole number found at this place."""
-        found = [sources.get(self.source)]
+        found = [sources[self.source]]
         for step in self.steps:
             found = _each(found) if step == "[]" else [value[step] for value in found if _has(value, step)]
-        return [text for value in found if (text := self._written(value))]
+        return [text for value in found if (text := self.written(_text(value)))]
 
-    def _written(self, value: Any) -> str:
-        if type(value) is int:  # not isinstance: JSON's true is no id
-            value = str(value)
-        if type(value) is not str:
-            return ""
+    def written(self, text: str) -> str:
+        """Write what was found as tags have it; empty where it is no issue's key and one was called for."""
         if self.project:
-            value = value.rpartition("-")[0] if ISSUE_KEY.fullmatch(value) else ""
-        return value.upper() if self.upper else value
+            text = text.rpartition("-")[0] if ISSUE_KEY.fullmatch(text) else ""
+        return text.upper() if self.upper else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +80,29 @@ class Template:
         return filled
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A template whose only hole is a placeholder of the route: the few that every hit fills, so they are quick."""
+
+    before: str
+    name: str
+    after: str
+    hole: Hole
+
+    @classmethod
+    def of(cls, template: Template) -> "Named | None":
+        """Take the quick form of a template, where it has one."""
+        if len(template.holes) != 1 or template.holes[0].source != "path":
+            return None
+        (hole,) = template.holes
+        return cls(template.literals[0], hole.steps[0], template.literals[1], hole)
+
+    def fill(self, params: Mapping[str, str]) -> str:
+        """Write the tag, or nothing."""
+        value = self.hole.written(params[self.name])
+        return self.before + value + self.after if value else ""
+
+
 def parameters(query: str) -> dict[str, list[str]]:
     """Read a query string: name -> values, in order. An empty value counts."""
     found: dict[str, list[str]] = {}
@@ -103,6 +123,12 @@ def _hole(place: str, kind: str, placeholders: frozenset[str]) -> Hole:
     if first in UNREAD:
         return Hole(first, tuple(steps), kind in _KEYED, bool(project))
     raise ValueError(f"{{{place}}} is no placeholder of the route")
+
+
+def _text(value: Any) -> str:
+    if type(value) is int:  # not isinstance: JSON's true is no id
+        return str(value)
+    return value if isinstance(value, str) else ""
 
 
 def _has(value: Any, step: str) -> bool:
