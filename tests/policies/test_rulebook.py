@@ -7,8 +7,7 @@ from policies.rulebook import PolicyError, Rulebook
 
 POLICIES = {name: Policy(60) for name in ("issue", "search", "server", "user")}
 READS = """
-issue:
-  {match: "GET /rest/api/{v}/issue/{issue}/**", type: issue, entity: "{issue}", tags: ["issue:{issue}", "project:{issue|project}"]}
+issue: {match: "GET /rest/api/{v}/issue/{issue}/**", type: issue, entity: "{issue}", tags: ["issue:{issue}", "project:{issue|project}"]}
 picker: {match: "GET /rest/api/{v}/issue/picker", never: history}
 exact: {match: "GET /rest/api/{v}/issue/{issue}/comment", type: issue, if_query: {expand: ["shown:{issue}", more]}}
 search: {match: ["GET /rest/api/{v}/search", "POST /rest/api/{v}/search"], body: true, type: search, tags: [issues]}
