@@ -4,6 +4,7 @@ Both run as processes of their own, as they would in earnest; nothing of the cal
 """
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -29,7 +30,7 @@ _PORT = 8080
 _PATIENCE = 30.0
 _POLL = 0.05
 _EXTRA = ("jira", "jira820")
-_OURS = ("JIRA", "REDIS", "XDG_STATE_HOME")
+_CONFIGURING = re.compile(r"JIRA.*|REDIS.*|.*_PROXY", re.IGNORECASE)
 
 
 def run(*, once: bool) -> int:
@@ -68,8 +69,8 @@ def _process(
     home: Path, module: str, arguments: tuple[str, ...], variables: Mapping[str, str], probe: str
 ) -> Iterator[None]:
     """Run a module until the context ends. What it writes is shown only if it fails to start."""
-    foreign = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    environ = {**foreign, "XDG_STATE_HOME": str(home), **variables}
+    neutral = {name: value for name, value in os.environ.items() if not _CONFIGURING.fullmatch(name)}
+    environ = {**neutral, "XDG_STATE_HOME": str(home), **variables}
     log = home / f"{module}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own arguments

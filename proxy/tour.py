@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
-from jira import JIRA, Issue
+from jira import JIRA, Issue, JIRAError
 
 KEY = "JIRA820-1"
 QUERY = "project = JIRA820 ORDER BY key"
@@ -41,7 +41,14 @@ class Tour:
 
     def walk(self) -> bool:
         """Take every step and sum up; tell whether each went as promised."""
-        client = self._connect()
+        try:
+            self._walk(self._connect())
+            self._sum_up()
+        except (JIRAError, OSError) as error:  # requests' errors are OSErrors
+            self._expect(kept=False, promise=" ".join(str(error).split()))
+        return not self._disappointments
+
+    def _walk(self, client: JIRA) -> None:
         summary = f"Edited at {time.strftime('%H:%M:%S')}"
         issue = self._step("The first read of an issue asks Jira", lambda: client.issue(KEY), hit=False)
         self._step("The second is answered from cache", lambda: client.issue(KEY), hit=True)
@@ -54,8 +61,6 @@ class Tour:
         again = self._step("The new issue is in the cache already", lambda: client.issue(KEY), hit=True)
         self._expect(found[KEY] == summary, "the search shows the new summary")
         self._expect(again.fields.summary == summary, "the issue shows the new summary")
-        self._sum_up()
-        return not self._disappointments
 
     def _connect(self) -> JIRA:
         client = JIRA(self._url, basic_auth=("me", "secret"), get_server_info=False, max_retries=0)
