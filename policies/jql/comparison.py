@@ -98,7 +98,7 @@ def _when_vacant(source: Source, sense: _Sense, wanted: Wanted, *, negated: bool
         case _Sense.SAME if wanted.empty:
             return UNKNOWN if source.optional else YES
         case _:
-            return UNKNOWN if negated and not wanted.empty else NO
+            return UNKNOWN if negated and (source.optional or not wanted.empty) else NO
 
 
 def _identified(name: str, wanted: Wanted, vacant: Truth, *, hit: Truth, miss: Truth) -> Matcher:

@@ -94,19 +94,20 @@ def show_user(value: Any) -> Shown:
     """Show a user. On Cloud only account ids can be told apart; elsewhere login, full name and address say it all."""
     if not isinstance(value, dict):
         return OPAQUE
-    account, login = value.get("accountId"), value.get("name")
-    certain = f"account:{account}" if account else f"login:{exact(str(login))}"
     names = [value.get(each) for each in ("accountId", "name", "key", "emailAddress", "displayName")]
+    account, login, *_ = names
+    sure = f"account:{account}" if account else f"login:{exact(login)}" if isinstance(login, str) else None
     folds = frozenset(fold(name) for name in names if isinstance(name, str))
-    return Shown(frozenset((certain,)), folds, _unseen_of_user(value))
+    return Shown(frozenset((sure,)) if sure else NOTHING, folds, _unseen_of_user(value))
 
 
 def _unseen_of_user(user: dict[str, Any]) -> frozenset[Kind]:
+    """Say by what else the user may be called. An address may stand in the place of a login or a full name, too."""
+    named = bool(user.get("displayName"))
+    addressed = frozenset(() if named and "@" in str(user.get("emailAddress")) else (Kind.EMAIL,))
     if user.get("accountId"):
-        return frozenset((Kind.LOGIN,)) if "@" in str(user.get("emailAddress")) else frozenset((Kind.LOGIN, Kind.EMAIL))
-    if not (user.get("name") and user.get("key") and user.get("displayName")):
-        return ANY
-    return _NO_KIND if "@" in str(user.get("emailAddress")) else frozenset((Kind.EMAIL,))
+        return addressed | {Kind.LOGIN}
+    return addressed if named and user.get("name") and user.get("key") else ANY
 
 
 def show_date(value: Any) -> Shown:

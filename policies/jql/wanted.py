@@ -128,8 +128,10 @@ def want_user(literal: Literal) -> Wanted:
 
 def want_custom(literal: Literal) -> Wanted:
     """Read a value of a custom field whose type is seen only when an issue shows it."""
-    text = str(literal.number) if isinstance(literal, Number) else literal.text
-    named = Wanted(frozenset((f"name:{exact(text)}",)), spellings(text), _ID_OR_NAME)
+    if isinstance(literal, Number):
+        text, named = str(literal.number), Wanted(folds=frozenset((str(literal.number),)), kinds=_ID_OR_NAME)
+    else:
+        text, named = literal.text, want_entity(literal)
     return named | want_user(literal) | want_amount(text)
 
 
