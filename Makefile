@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo serve test lint format clean
+.PHONY: demo serve test lint bench format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -22,6 +22,11 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/test.stamp
+	@set -e; for part in $(patsubst bench/%.py,bench.%,$(wildcard bench/[a-z]*.py)); do \
+		echo "== $$part"; $(BIN)/python -m $$part; \
+	done
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix .
