@@ -167,9 +167,14 @@ async def start(config: Config, environ: Mapping[str, str] = os.environ) -> Runn
     app = App(config, environ)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(app.close)
-        address = await _listen(web.ServerRunner(app.front.server()), config.listen, "listen", stack)
+        address = await _listen(
+            web.ServerRunner(app.front.server(), shutdown_timeout=_DRAIN), config.listen, "listen", stack
+        )
         admin = await _listen(
-            web.AppRunner(app.admin.app(), access_log=None), config.admin.listen, "admin.listen", stack
+            web.AppRunner(app.admin.app(), access_log=None, shutdown_timeout=1),
+            config.admin.listen,
+            "admin.listen",
+            stack,
         )
         return Running(app, stack.pop_all(), address, admin)
     raise AssertionError("unreachable: the stack never swallows an exception")
@@ -178,7 +183,7 @@ async def start(config: Config, environ: Mapping[str, str] = os.environ) -> Runn
 async def _listen(runner: web.BaseRunner, where: Address, key: str, stack: AsyncExitStack) -> Address:
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, where.host, where.port, shutdown_timeout=_DRAIN)
+    site = web.TCPSite(runner, where.host, where.port)
     try:
         await site.start()
     except OSError as error:

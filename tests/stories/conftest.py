@@ -1,0 +1,195 @@
+"""A Jira that the test scripts, a proxy in front of it on a real socket, and a client that speaks to both."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from proxy import app
+from proxy.schema import Config
+
+SECRET = "a secret of the tests' own"
+
+
+@dataclass
+class Seen:
+    """A request as it reached the origin."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Origin:
+    """A small Jira: users with passwords, issues that only some may see, and answers that the test can hold back.
+
+    `on` scripts any other answer: a function of the request, for a method and path.
+    """
+
+    users: dict[str, str] = field(default_factory=lambda: {"alice": "sesame", "bob": "builder"})
+    issues: dict[str, dict] = field(default_factory=dict)
+    seen: list[Seen] = field(default_factory=list)
+    url: str = ""
+    names_accounts: bool = True
+
+    def __post_init__(self):
+        self._scripted: dict[tuple[str, str], Callable] = {}
+        self.open = asyncio.Event()
+        self.open.set()
+        self.arrived = asyncio.Event()
+
+    def on(self, method: str, path: str, reply) -> None:
+        self._scripted[method, path] = reply
+
+    def issue(self, key: str, summary: str, readers=("alice", "bob")) -> None:
+        self.issues[key] = {"summary": summary, "readers": set(readers)}
+
+    def calls(self, method: str = "GET", path: str | None = None) -> int:
+        return sum(s.method == method and (path is None or s.target.partition("?")[0] == path) for s in self.seen)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        method, (path, _, _) = request.method, request.raw_path.partition("?")
+        scripted = self._scripted.get((method, path))
+        body = b"" if getattr(scripted, "reads_body", False) else await request.read()
+        self.seen.append(Seen(method, request.raw_path, dict(request.headers), body))
+        self.arrived.set()
+        await self.open.wait()
+        if scripted is not None:
+            answer = scripted(request)
+            return await answer if asyncio.iscoroutine(answer) else answer
+        return self._jira(request, method, path, body)
+
+    def _jira(self, request, method, path, body) -> web.Response:
+        user, failed = self._login(request)
+        headers = {"X-AUSERNAME": user} if self.names_accounts else {}
+        if failed:
+            headers["X-Seraph-LoginReason"] = "AUTHENTICATED_FAILED"
+        headers |= {"Cache-Control": "no-cache, no-store, no-transform", "X-AREQUESTID": f"r{len(self.seen)}"}
+        headers["Set-Cookie"] = f"JSESSIONID={user}{len(self.seen)}; Path=/"
+        key = path.removeprefix("/rest/api/2/issue/").upper()
+        shown = self.issues.get(key)
+        if shown is None or user not in shown["readers"]:
+            return web.json_response({"errorMessages": ["Issue Does Not Exist"]}, status=404, headers=headers)
+        if method == "PUT":
+            shown["summary"] = _json(body)["fields"]["summary"]
+            return web.Response(status=204, headers=headers)
+        fields = {"summary": shown["summary"], "watches": {"isWatching": user == "alice"}}
+        issue = {"id": "10001", "key": key, "self": f"{self.url}/rest/api/2/issue/10001", "fields": fields}
+        return web.json_response(issue, headers=headers)
+
+    def _login(self, request) -> tuple[str, bool]:
+        scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Basic":
+            return "anonymous", False
+        name, _, password = base64.b64decode(value).decode().partition(":")
+        good = self.users.get(name) == password
+        return (name, False) if good else ("anonymous", True)
+
+
+def _json(body: bytes) -> dict:
+    return json.loads(body)
+
+
+@dataclass
+class Proxy:
+    """A proxy that listens, and a client of it."""
+
+    running: app.Running
+    url: str
+    session: aiohttp.ClientSession
+
+    def get(self, path: str, user: str | None = "alice", **options):
+        return self.request("GET", path, user, **options)
+
+    def request(self, method: str, path: str, user: str | None = "alice", **options):
+        return fetch(self.session, method, self.url + path, user, **options)
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: aiohttp.typedefs.CIMultiDictProxy
+    body: bytes
+
+    @property
+    def why(self) -> str:
+        """The detail of Cache-Status."""
+        return self.headers["Cache-Status"].rpartition("detail=")[2]
+
+    def json(self):
+        return _json(self.body)
+
+
+PASSWORDS = {"alice": "sesame", "bob": "builder"}
+
+
+async def fetch(session, method, url, user=None, *, password=None, headers=None, **options) -> Answer:
+    given = dict(headers or {})
+    if user is not None:
+        password = PASSWORDS[user] if password is None else password
+        given["Authorization"] = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+    options.setdefault("allow_redirects", False)
+    async with session.request(method, url, headers=given, **options) as response:
+        return Answer(response.status, response.headers, await response.read())
+
+
+@pytest.fixture
+async def stack():
+    async with AsyncExitStack() as exits:
+        yield exits
+
+
+@pytest.fixture
+async def session():
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as client:
+        yield client
+
+
+@pytest.fixture
+async def new_origin(stack):
+    """Start origins, each on a port of its own."""
+
+    async def start() -> Origin:
+        origin = Origin()
+        runner = web.ServerRunner(
+            web.Server(origin.handle, access_log=None, auto_decompress=False), shutdown_timeout=0.1
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        origin.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        return origin
+
+    return start
+
+
+@pytest.fixture
+async def origin(new_origin) -> Origin:
+    return await new_origin()
+
+
+@pytest.fixture
+async def new_proxy(stack, session, origin):
+    """Start proxies; `settings` are config.yaml's keys. Without tenants, the one upstream is `origin`."""
+
+    async def start(environ=None, **settings) -> Proxy:
+        given = {"secret": SECRET, "listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}}
+        given["tenants"] = {"default": {"upstream": origin.url}}
+        running = await app.start(Config.model_validate(given | settings), environ or {})
+        stack.push_async_callback(running.stop)
+        return Proxy(running, f"http://{running.address}", session)
+
+    return start
+
+
+@pytest.fixture
+async def proxy(new_proxy) -> Proxy:
+    return await new_proxy()
