@@ -80,17 +80,16 @@ class Rulebook:
         return frozenset((*write.tags, *deep, *(row.otherwise if unread else ())))
 
     def _ruled(self, rule: _Rule, parts: tuple[str, ...], query: str) -> Match:
-        params = {name: parts[at] for name, at in rule.pattern.names}
-        row = rule.row
+        row, pattern = rule.row, rule.pattern
+        params = {name: parts[at] for name, at in pattern.names}
         if isinstance(row, WriteRow):
-            return _write(row, rule.pattern.path, params, query)
-        refusal = _refusal(row, query)
-        if refusal is not None:
-            return Pass(row.name, rule.pattern.path, row.type, refusal)
-        return self._read(row, rule.pattern, params, query)
+            return _write(row, pattern.path, params, query)
+        if (query or row.never) and (refusal := _refusal(row, query)) is not None:
+            return Pass(row.name, pattern.path, row.type, refusal)
+        return self._read(row, pattern, params, query)
 
     def _read(self, row: ReadRow, pattern: Pattern, params: Mapping[str, str], query: str) -> Read:
-        tags = (*[tag for named in row.named if (tag := named.fill(params))], *row.fixed)
+        tags = (*[tag for named in row.named if (tag := named.fill(params))], *row.fixed) if row.named else row.fixed
         if row.asked or (query and row.if_query):
             tags = (*_asked_tags(row, params, query), *tags)
         entity = _entity(row, params, query)
@@ -141,8 +140,6 @@ class _Builder:
 def _refusal(row: ReadRow, query: str) -> Why | None:
     if row.never:
         return Why.NEVER_KEEP
-    if not query:
-        return None
     if _switched_on(query, _SIDE_EFFECT):
         return Why.SIDE_EFFECT
     return Why.NEVER_KEEP if any(_switched_on(query, name) for name in row.unless_query) else None

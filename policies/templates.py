@@ -41,12 +41,10 @@ class Hole:
         found = [sources[self.source]]
         for step in self.steps:
             found = _each(found) if step == "[]" else [value[step] for value in found if _has(value, step)]
-        return [text for value in found if (text := self.written(_text(value)))]
+        return [text for value in found if (text := self._written(_text(value)))]
 
-    def written(self, text: str) -> str:
-        """Write what was found as tags have it; empty where it is no issue's key and one was called for."""
-        if self.project:
-            text = text.rpartition("-")[0] if ISSUE_KEY.fullmatch(text) else ""
+    def _written(self, text: str) -> str:
+        text = _project(text) if self.project else text
         return text.upper() if self.upper else text
 
 
@@ -87,7 +85,8 @@ class Named:
     before: str
     name: str
     after: str
-    hole: Hole
+    upper: bool
+    project: bool
 
     @classmethod
     def of(cls, template: Template) -> "Named | None":
@@ -95,11 +94,15 @@ class Named:
         if len(template.holes) != 1 or template.holes[0].source != "path":
             return None
         (hole,) = template.holes
-        return cls(template.literals[0], hole.steps[0], template.literals[1], hole)
+        return cls(template.literals[0], hole.steps[0], template.literals[1], hole.upper, hole.project)
 
     def fill(self, params: Mapping[str, str]) -> str:
         """Write the tag, or nothing."""
-        value = self.hole.written(params[self.name])
+        value = params[self.name]
+        if self.project:
+            value = _project(value)
+        if self.upper:
+            value = value.upper()
         return self.before + value + self.after if value else ""
 
 
@@ -123,6 +126,10 @@ def _hole(place: str, kind: str, placeholders: frozenset[str]) -> Hole:
     if first in UNREAD:
         return Hole(first, tuple(steps), kind in _KEYED, bool(project))
     raise ValueError(f"{{{place}}} is no placeholder of the route")
+
+
+def _project(key: str) -> str:
+    return key.rpartition("-")[0] if ISSUE_KEY.fullmatch(key) else ""
 
 
 def _text(value: Any) -> str:
