@@ -151,6 +151,8 @@ def _carries(name: str, value: Any, changes: Mapping[str, object]) -> bool:
         return name not in changes and CUSTOM not in changes and _is_chosen(value)
     if name == "resolutiondate":
         return not {"resolution", "status", name} & changes.keys()
+    if name == "project":
+        return not {"project", "key"} & changes.keys()
     return name in _PERMANENT or (name in _LISTED and name not in changes)
 
 

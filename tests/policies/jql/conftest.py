@@ -1,7 +1,7 @@
-"""A small Jira with everything that makes names confusing, and a second, two-valued reading of JQL to hold ours against.
+"""A small Jira with everything that makes names confusing, and a second, two-valued reading of JQL.
 
-Nothing here knows of the matcher: a `Site` of the test knows all there is, resolves literals the way Jira does and answers
-yes or no. Where Jira's versions differ, or we are not sure of Jira, the site has a switch, and every setting must agree.
+Nothing here knows of the matcher. A `Jira` of the test knows all there is, resolves literals as Jira does and answers
+yes or no. Where Jira's versions differ, or we are not sure, it has a switch, and every setting must agree with ours.
 """
 
 from collections.abc import Iterable
