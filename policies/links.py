@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
 _ADDRESS = re.compile(r"https?://[^\s/\"\\<>?#@]+(?:/[^\s\"\\<>?#]*)?", re.IGNORECASE)
 # Browsers skip them inside URLs, and line breaks would begin a header of their own.
 _CONTROLS = dict.fromkeys([*range(0x20), 0x7F])
@@ -92,9 +91,20 @@ def cookie(value: str, site: Site) -> str:
 def _normal(address: str) -> str:
     if not _ADDRESS.fullmatch(address):
         raise ValueError(f"not an http(s) address with a host and perhaps a path: {address!r}")
-    parts = urlsplit(address)
-    host = parts.netloc.lower().removesuffix(f":{_DEFAULT_PORTS[parts.scheme]}")
-    return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
+    scheme, host, path = _split(address)
+    scheme = scheme.lower()
+    return f"{scheme}://{host.lower().removesuffix(f':{_DEFAULT_PORTS[scheme]}')}{path.rstrip('/')}"
+
+
+def _split(address: str) -> tuple[str, str, str]:
+    """Split an address into scheme, host with port, and path."""
+    scheme, _, rest = address.partition("://")
+    host, slash, path = rest.partition("/")
+    return scheme, host, slash + path
+
+
+def _base(address: str) -> str:
+    return _split(address)[2]
 
 
 class _Needles(NamedTuple):
@@ -115,8 +125,7 @@ def _needle(upstream: str, slash: str) -> re.Pattern[bytes]:
     It begins with "://" although the match should begin at the quote: a literal that is rare in JSON lets the search
     run three times as fast, and a look behind finds the quote. An opening quote never follows a backslash.
     """
-    scheme, _, rest = upstream.partition("://")
-    host, path = _host_and_path(rest)
+    scheme, host, path = _split(upstream)
     start = re.escape("://".replace("/", slash))
     opening = rf'(?i:"{scheme}){start}'
     base, rest_api = (re.escape(text.replace("/", slash)) for text in (path, "/rest/"))
@@ -136,14 +145,8 @@ def _replace(body: bytes, needle: re.Pattern[bytes], site: Site, slash: str) -> 
 @lru_cache(maxsize=256)
 def _inside(upstream: str) -> re.Pattern[str]:
     """Match the part of an absolute URL that is the upstream's address, where the URL is below it."""
-    scheme, _, rest = upstream.partition("://")
-    host, path = _host_and_path(rest)
+    scheme, host, path = _split(upstream)
     return re.compile(rf"(?i:{scheme}://{_host(scheme, host)}){re.escape(path)}(?=[/?#]|\Z)")
-
-
-def _host_and_path(rest: str) -> tuple[str, str]:
-    host, slash, path = rest.partition("/")
-    return host, slash + path
 
 
 def _host(scheme: str, host: str) -> str:
@@ -153,7 +156,7 @@ def _host(scheme: str, host: str) -> str:
 
 
 def _absolute_path(value: str, site: Site) -> str:
-    base, public = urlsplit(site.upstream).path, urlsplit(site.public).path
+    base, public = _base(site.upstream), _base(site.public)
     rest = value[len(base) :]
     if not value.startswith(base) or rest[:1] not in {"", "/", "?", "#"}:
         return value
@@ -180,7 +183,7 @@ def _cookie_path(path: str, site: Site) -> str:
 
     A path above Jira's base ("/" for "/jira") becomes the public base: above that are other tenants' paths.
     """
-    base, public = urlsplit(site.upstream).path, urlsplit(site.public).path
+    base, public = _base(site.upstream), _base(site.public)
     if path == base or path.startswith(f"{base}/"):
         return public + path[len(base) :] or "/"
     if base.startswith(path.rstrip("/") + "/"):

@@ -19,6 +19,7 @@ GATEWAY = site("https://api.atlassian.com/ex/jira/1f-2e", "https://cache.corp/cl
         ("https://jira.corp/", "http://proxy:8080/", Site("https://jira.corp", "http://proxy:8080")),
         ("HTTPS://Jira.Corp:443/Jira/", "http://proxy:80", Site("https://jira.corp/Jira", "http://proxy")),
         ("http://jira:443", "https://proxy:80/acme", Site("http://jira:443", "https://proxy:80/acme")),
+        ("https://jira.corp", "http://[:]", Site("https://jira.corp", "http://[:]")),
         ("http://[::1]:8080/jira", "http://[::1]", Site("http://[::1]:8080/jira", "http://[::1]")),
     ],
 )
