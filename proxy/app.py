@@ -46,8 +46,9 @@ _NAMING_SITES = (".atlassian.net", "api.atlassian.com", ".jira.com")
 class App:
     """All parts, put together; not listening yet."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+    def __init__(self, config: Config, environ: Mapping[str, str], clock: Callable[[], float]) -> None:
         self.config = config
+        self._clock = clock
         self.metrics = Metrics()
         self._environ = environ
         self._secret = secret_of(config, environ)
@@ -63,7 +64,7 @@ class App:
 
     def reload(self) -> None:
         """Read policies and routes anew. ConfigError, and nothing changed, if the file is bad."""
-        config = configuration.load(self.config.file, self._environ)
+        config = configuration.read(self.config.file, self._environ)
         fresh = rulebook(config)
         for tenant in self.tenants.all:
             tenant.journey.follow(fresh)
@@ -121,7 +122,7 @@ class App:
             site_names=(urlsplit(settings.upstream).hostname or "").endswith(_NAMING_SITES),
             max_body=config.limits.max_body,
             total=config.timeouts.total,
-            clock=time.time,
+            clock=self._clock,
         )
         return Crew(
             rulebook=self._rulebook,
@@ -132,6 +133,7 @@ class App:
             renderer=Renderer(_RENDERED_BYTES),
             secret=self._secret,
             max_body=config.limits.max_body,
+            clock=self._clock,
         )
 
     def _observer(self, tenant: str) -> Callable[[str, float], None]:
@@ -162,9 +164,14 @@ class Running:
         await self._stack.aclose()
 
 
-async def start(config: Config, environ: Mapping[str, str] = os.environ) -> Running:
-    """Put everything together and listen. Raises ConfigError where the start must stop."""
-    app = App(config, environ)
+async def start(
+    config: Config, environ: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.time
+) -> Running:
+    """Put everything together and listen. Raises ConfigError where the start must stop.
+
+    `clock` tells the Unix time that the age of answers is measured by.
+    """
+    app = App(config, environ, clock)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(app.close)
         address = await _listen(

@@ -4,7 +4,6 @@ classify -> who asks -> look up -> decide -> [fly -> settle -> keep] -> answer
 """
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -45,7 +44,7 @@ class Crew:
     renderer: Renderer
     secret: bytes
     max_body: int
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)

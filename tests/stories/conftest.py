@@ -3,12 +3,17 @@
 import asyncio
 import base64
 import json
+import os
+import re
+import sys
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
+import yaml
 from aiohttp import web
 
 from proxy import app
@@ -149,7 +154,9 @@ async def stack():
 
 @pytest.fixture
 async def session():
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as client:
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+    ) as client:
         yield client
 
 
@@ -180,10 +187,10 @@ async def origin(new_origin) -> Origin:
 async def new_proxy(stack, session, origin):
     """Start proxies; `settings` are config.yaml's keys. Without tenants, the one upstream is `origin`."""
 
-    async def start(environ=None, **settings) -> Proxy:
+    async def start(environ=None, clock=time.time, **settings) -> Proxy:
         given = {"secret": SECRET, "listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}}
         given["tenants"] = {"default": {"upstream": origin.url}}
-        running = await app.start(Config.model_validate(given | settings), environ or {})
+        running = await app.start(Config.model_validate(given | settings), environ or {}, clock)
         stack.push_async_callback(running.stop)
         return Proxy(running, f"http://{running.address}", session)
 
@@ -193,3 +200,85 @@ async def new_proxy(stack, session, origin):
 @pytest.fixture
 async def proxy(new_proxy) -> Proxy:
     return await new_proxy()
+
+
+@pytest.fixture
+def raw():
+    """Say bytes to a server, and hear all that it says until it closes the connection."""
+
+    async def say(url: str, said: bytes) -> bytes:
+        reader, writer = await connected(url)
+        writer.write(said)
+        async with asyncio.timeout(5):
+            heard = await reader.read()
+        writer.close()
+        return heard
+
+    return say
+
+
+def connected(url: str):
+    host, _, port = url.partition("://")[2].partition(":")
+    return asyncio.open_connection(host, int(port))
+
+
+@pytest.fixture
+async def new_bytes_origin(stack):
+    """Start origins of bytes: `speak` gets the reader and writer of each connection. Returns the URL."""
+
+    async def start(speak, **options) -> str:
+        async def meet(reader, writer):
+            try:
+                await speak(reader, writer)
+            except (ConnectionError, asyncio.IncompleteReadError):
+                pass
+            finally:
+                writer.close()
+
+        server = await asyncio.start_server(meet, "127.0.0.1", 0, **options)
+        stack.callback(server.close)
+        return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    return start
+
+
+@dataclass
+class ProxyProcess:
+    """A proxy in a process of its own, and a client of it."""
+
+    process: asyncio.subprocess.Process
+    url: str
+    session: aiohttp.ClientSession
+
+    def get(self, path: str, user: str | None = "alice", **options):
+        return fetch(self.session, "GET", self.url + path, user, **options)
+
+
+@pytest.fixture
+async def new_process(stack, session, origin, tmp_path):
+    """Start proxies as processes; `settings` as for `new_proxy`."""
+
+    async def start(**settings) -> ProxyProcess:
+        given = {"secret": SECRET, "listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}}
+        given["tenants"] = {"default": {"upstream": origin.url}}
+        file = tmp_path / f"config{len(list(tmp_path.iterdir()))}.yaml"
+        file.write_text(yaml.safe_dump(given | settings))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-c", "from proxy.cli import main; main()", "serve", "--config", str(file)),
+            stderr=asyncio.subprocess.PIPE,
+            env={"PATH": os.environ["PATH"]},
+        )
+        stack.push_async_callback(_ended, process)
+        line = (await process.stderr.readline()).decode()
+        url = re.search(r" on (http://127\.0\.0\.1:\d+)", line)
+        assert url, line
+        return ProxyProcess(process, url[1], session)
+
+    return start
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    await process.communicate()
