@@ -146,7 +146,7 @@ def _replace(body: bytes, needle: re.Pattern[bytes], site: Site, slash: str) -> 
 def _inside(upstream: str) -> re.Pattern[str]:
     """Match the part of an absolute URL that is the upstream's address, where the URL is below it."""
     scheme, host, path = _split(upstream)
-    return re.compile(rf"(?i:{scheme}://{_host(scheme, host)}){re.escape(path)}(?=[/?#]|\Z)")
+    return re.compile(rf"(?i:{scheme}://{_host(scheme, host)}){re.escape(path)}(?=[/?#]|\Z)", re.ASCII)
 
 
 def _host(scheme: str, host: str) -> str:

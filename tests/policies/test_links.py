@@ -197,6 +197,7 @@ def test_a_location_inside_jira_is_mapped(value, expected):
     "value",
     [
         "https://jira.corp/jiraffe",
+        "http\u017f://jira.corp/jira/x",
         "https://jira.corp/",
         "https://jira.corp.evil/jira/x",
         "https://jira.corp:8443/jira/x",
