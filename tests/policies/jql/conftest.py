@@ -7,6 +7,7 @@ yes or no. Where Jira's versions differ, or we are not sure, it has a switch, an
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -286,5 +287,15 @@ class _World:
         }
         | {str(user[part]) for user in (*CLOUD_USERS, *SERVER_USERS) for part in user}
         | {*KEYS, *LABELS, "10", "12", "Unresolved", "OPEN", "erledigt SS", "jose", "nobody", "to do", "done", "5.5"}
+    )
+    usual = MappingProxyType(
+        {
+            "project": tuple(each[part] for each in PROJECTS for part in each),
+            "key": tuple(KEYS),
+            "parent": tuple(KEYS),
+            "epic link": tuple(KEYS),
+            "labels": tuple(LABELS),
+            "cf[3]": ("5", "5.5", "7", "20"),
+        }
     )
     days = ("2024-01-01", "2024/03/05", "2024-03-06 12:30", "-5d", "2024-03-07", "2024-12-31")

@@ -136,7 +136,8 @@ def test_a_changed_custom_field_is_hidden_and_all_of_them_when_it_is_not_told_wh
     assert {name for name in named.fields if name.startswith("customfield_")} == {"customfield_4"}
     assert not any(name.startswith("customfield_") for name in unnamed.fields)
     assert "status" in unnamed.fields
-    assert not named.whole
+    assert matches(parse('"Epic Link" = NEW-8'), AFTER).name == "NO"
+    assert matches(parse('"Epic Link" = NEW-8'), named).name == "UNKNOWN"
 
 
 def test_an_event_that_changes_no_field_leaves_all_that_is_certain():

@@ -162,6 +162,7 @@ cf[99] = x
 "Epic Link" = DEMO-7
 "Epic Link" != DEMO-8
 "Epic Link" is EMPTY
+NOT "Epic Link" != DEMO-8
 "Epic Link" = "An epic"
 parent = DEMO-7
 parent is EMPTY
@@ -188,6 +189,12 @@ def test_what_a_shown_issue_means_for_a_query(truth, text):
 def test_where_names_are_translated_only_ids_are_compared(text):
     assert matches(parse(text), DEMO, Site(names_are_canonical=False)) is Truth.UNKNOWN
     assert matches(parse("status = 4"), DEMO, Site(names_are_canonical=False)) is Truth.NO
+
+
+def test_a_project_named_like_another_ones_key_is_not_taken_for_it():
+    shadowed = issue_view({"project": {"id": "10001", "key": "BETA", "name": "DEMO"}}, id="1", key="BETA-1")
+    assert matches(parse("project = DEMO"), shadowed) is Truth.UNKNOWN
+    assert matches(parse("project != DEMO"), shadowed) is Truth.UNKNOWN
 
 
 def test_where_keys_are_not_stable_another_key_may_be_a_former_one():

@@ -116,7 +116,7 @@ class Dice(random.Random):
             return Call(self.choice(["currentUser", "membersOf"]), ())
         if field.name in {"created", "due"}:
             return Text(self.choice(world.days))
-        word = self.choice(world.words)
+        word = self.choice(world.usual.get(field.name, world.words) if kind % 2 else world.words)
         return Number(int(word)) if word.isdigit() and kind < 8 else Text(self.choice([word, word, word.upper()]))
 
     def shown(self, body):
