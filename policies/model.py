@@ -196,3 +196,25 @@ class Lookup:
     entry: Entry | None
     alive: bool
     fence: Fence | None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A query that may have cached answers: an event asks of each whether it changed them.
+
+    `tag` is carried by every answer to it; `jql` is its canonical text; `life` says for how many seconds an answer that
+    is asked for now may be of use: fetched, fresh and stale.
+    """
+
+    tag: str
+    jql: str
+    life: float
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The queries that were live at `fence`: all of them, or those that became live since an earlier fence."""
+
+    fence: Fence
+    searches: tuple[Live, ...]
+    whole: bool

@@ -48,8 +48,9 @@ _NOT_ASKED_OF_JIRA = frozenset(
     }
 )
 
-# Seconds for which a process may claim a question. Should it die on the way, the others wait no longer than this.
-_CLAIM = 10.0
+# Seconds for which a process may claim a question. Should it die on the way, the others wait no longer than this; a trip
+# that takes longer costs one more call from each of them.
+_CLAIM = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,17 @@ shared values that expire. Landings let processes share one trip to Jira. A fail
 from collections.abc import Collection
 from typing import Protocol
 
-from policies.model import Entry, Fence, Lookup
+from policies.model import Entry, Fence, Live, Lookup, Survey
 
 
 class Store(Protocol):
     """Answers of one tenant, and the ledger of what made them old."""
 
-    async def read(self, key: str) -> Lookup:
-        """Look up the entry under `key`, the ledger's verdict on it, and the fence, as of one moment."""
+    async def read(self, key: str, live: Live | None = None) -> Lookup:
+        """Look up the entry under `key`, the ledger's verdict on it, and the fence, as of one moment.
+
+        In that same moment `live` is registered as a query that may have answers, unless it is.
+        """
 
     async def write(self, key: str, entry: Entry, fence: Fence) -> bool:
         """Keep `entry`, fetched behind `fence`, for `entry.keep` seconds; tell whether it is true at this moment.
@@ -22,8 +25,15 @@ class Store(Protocol):
         A dead answer is never put in the place of a live one.
         """
 
-    async def invalidate(self, tags: Collection[str]) -> None:
-        """Make every entry old that carries one of `tags` and was fetched behind an earlier fence."""
+    async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:
+        """Make every entry old that carries one of `tags` and was fetched behind an earlier fence.
+
+        With `surveyed`, also the answers to every query that became live after that fence: whoever chose `tags` by a
+        survey did not see it.
+        """
+
+    async def survey(self, since: Fence | None) -> Survey:
+        """List the queries that became live since a fence; all of them for None or another incarnation."""
 
     async def close(self) -> None:
         """Let go of connections and memory."""

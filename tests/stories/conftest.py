@@ -20,6 +20,8 @@ from proxy import app
 from proxy.schema import Config
 
 SECRET = "a secret of the tests' own"
+LONGEST_LINE = 64 * 1024
+LARGEST_BODY = 64 * 1024 * 1024
 
 
 @dataclass
@@ -63,6 +65,7 @@ class Origin:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         method, (path, _, _) = request.method, request.raw_path.partition("?")
         scripted = self._scripted.get((method, path))
+        request._client_max_size = LARGEST_BODY
         body = b"" if getattr(scripted, "reads_body", False) else await request.read()
         self.seen.append(Seen(method, request.raw_path, dict(request.headers), body))
         self.arrived.set()
@@ -167,7 +170,8 @@ async def new_origin(stack):
     async def start() -> Origin:
         origin = Origin()
         runner = web.ServerRunner(
-            web.Server(origin.handle, access_log=None, auto_decompress=False), shutdown_timeout=0.1
+            web.Server(origin.handle, access_log=None, auto_decompress=False, max_line_size=LONGEST_LINE),
+            shutdown_timeout=0.1,
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
