@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from contextlib import suppress
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -20,13 +20,16 @@ from proxy.health import Health
 from proxy.incoming import Body, Incoming, Read
 from proxy.metrics import Metrics
 from proxy.tenants import Tenant, Tenants
-from proxy.upstream import joined
+from proxy.upstream import joined, texts
 
+_NAME = "jira-cache"
 _NOT_FOUND, _BAD_REQUEST = 404, 400
 _LONGEST_LINE = 64 * 1024  # JQL in a query string can be long
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # A request target as RFC 9112 section 3.2 has it, for all methods but CONNECT: origin form, or absolute form.
-_TARGET = re.compile(r"(?:https?://(?P<host>[^/?#\s@]+))?(?P<path>/[^?#]*)(?:\?(?P<query>[^#]*))?", re.IGNORECASE)
+_TARGET = re.compile(
+    r"(?:https?://(?P<host>[^/?#\s@]+)|(?=/))(?P<path>(?:/[^?#]*)?)(?:\?(?P<query>[^#]*))?", re.IGNORECASE
+)
 
 access = logging.getLogger("jira_cache.access")
 
@@ -42,7 +45,7 @@ class Front:
 
     def server(self) -> web.Server:
         """Make the server to listen with. A client that leaves cancels its request; bodies keep their coding."""
-        return web.Server(
+        return _Server(
             self.handle,
             handler_cancellation=True,
             access_log=None,
@@ -61,19 +64,17 @@ class Front:
         return response
 
     async def _answer(self, request: web.BaseRequest, notes: dict[str, str]) -> Answer:
-        target = _TARGET.fullmatch(request.raw_path)
+        target = _target(request)
         if target is None:
             return answers.error(_BAD_REQUEST, "the request target is not a path", Why.BAD_REQUEST)
-        path, query = target["path"], target["query"] or ""
-        if path.startswith(f"{self._prefix}/"):
-            own = self._health.answer(path.removeprefix(self._prefix))
+        if target.path.startswith(f"{self._prefix}/"):
+            own = self._health.answer(target.path.removeprefix(self._prefix))
             return own or answers.error(_NOT_FOUND, "this proxy has no such endpoint", Why.OWN)
-        # The host of an absolute-form target outranks the Host header (RFC 9112 section 3.2.2).
-        tenant = self._tenants.find(target["host"] or request.headers.get("Host", ""), path)
+        tenant = self._tenants.find(target.host, target.path)
         if tenant is None:
             return answers.error(_NOT_FOUND, "no Jira is configured for this address", Why.UNKNOWN_TENANT)
         notes["tenant"] = tenant.name
-        return await tenant.journey.answer(_incoming(request, tenant, path, query, notes))
+        return await tenant.journey.answer(_incoming(request, tenant, target, notes))
 
     def _tell(
         self, request: web.BaseRequest, answer: Answer, sent: web.StreamResponse, notes: dict[str, str], seconds: float
@@ -85,10 +86,54 @@ class Front:
         access.info("%s %s", request.method, notes["route"], extra=fields)
 
 
-def _incoming(request: web.BaseRequest, tenant: Tenant, path: str, query: str, notes: dict[str, str]) -> Incoming:
-    pairs = list(request.headers.items())
-    headers = joined(pairs)
-    law = Request(request.method, path[len(tenant.path_prefix) :] or "/", query, headers)
+class _Connection(web.RequestHandler):
+    """A client's connection."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what cannot be read as HTTP in the shape of Jira's errors, and without a traceback in the log."""
+        if status != _BAD_REQUEST:
+            return super().handle_error(request, status, exc, message)
+        response = _whole(answers.error(status, "the request is not HTTP as it should be", Why.BAD_REQUEST))
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    """aiohttp's server, with connections of our own."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Target(NamedTuple):
+    """What a request asks for, and of whom."""
+
+    host: str
+    path: str
+    query: str
+
+
+def _target(request: web.BaseRequest) -> _Target | None:
+    target = _TARGET.fullmatch(request.raw_path)
+    if target is None:
+        return None
+    # The host of an absolute-form target outranks the Host header (RFC 9112 section 3.2.2).
+    host = target["host"] or request.headers.get("Host", "")
+    return _Target(host, target["path"] or "/", target["query"] or "")
+
+
+def _incoming(request: web.BaseRequest, tenant: Tenant, target: _Target, notes: dict[str, str]) -> Incoming:
+    pairs = texts(request.headers.items())
+    headers = joined(pairs) | {"host": target.host}
+    law = Request(request.method, target.path[len(tenant.path_prefix) :] or "/", target.query, headers)
     return Incoming(
         request=law,
         pairs=pairs,
@@ -114,16 +159,25 @@ def _reader(request: web.BaseRequest) -> Read:
 
 
 async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-    headers = CIMultiDict(answer.headers)
     match answer:
-        case Whole(status=status, body=body):
-            return web.Response(status=status, headers=headers, body=body)
+        case Whole():
+            return _whole(answer)
         case Streamed(status=status):
-            response = web.StreamResponse(status=status, headers=headers)
+            response = web.StreamResponse(status=status, headers=_headers(answer))
             await _stream(request, response, answer)
             return response
         case never:
             assert_never(never)
+
+
+def _whole(answer: Whole) -> web.Response:
+    return web.Response(status=answer.status, headers=_headers(answer), body=answer.body)
+
+
+def _headers(answer: Answer) -> CIMultiDict[str]:
+    headers = CIMultiDict(answer.headers)
+    headers.setdefault("Server", _NAME)  # else aiohttp tells the world which versions run here
+    return headers
 
 
 async def _stream(request: web.BaseRequest, response: web.StreamResponse, answer: Streamed) -> None:

@@ -4,6 +4,7 @@ It sends what it is given and hands back Jira's answer as it comes, without foll
 changing a coding. aiohttp's errors become UpstreamError here.
 """
 
+import io
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -21,7 +22,10 @@ Pairs = Iterable[tuple[str, str]]
 Body = bytes | AsyncIterator[bytes] | None
 
 _CHUNK = 64 * 1024
+_LARGE = 1024 * 1024
 _LONGEST_HEADER = 64 * 1024
+# Tomcat, and so Data Center, closes idle connections after 20 s; a request that crosses with that is lost.
+_IDLE = 15.0
 _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
@@ -31,7 +35,7 @@ class Reply:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status
-        self.pairs: list[tuple[str, str]] = list(response.headers.items())
+        self.pairs = texts(response.headers.items())
 
     @property
     def headers(self) -> dict[str, str]:
@@ -89,7 +93,8 @@ class Upstream:
                 method,
                 URL(self.base + target, encoded=True),
                 headers=CIMultiDict(headers),
-                data=body,
+                # A large one is written in pieces, so that the other requests get their turn.
+                data=io.BytesIO(body) if isinstance(body, bytes) and len(body) > _LARGE else body,
                 allow_redirects=False,
                 skip_auto_headers=_AUTOMATIC,
                 proxy=self._proxy,
@@ -108,12 +113,13 @@ def connect(
     environ: Mapping[str, str],
     observe: Callable[[str, float], None],
 ) -> Upstream:
-    """Make the connection pool of one Jira; nothing is sent. Raises ConfigError for a CA file that is none.
+    """Make the connection pool of one Jira; nothing is sent. Raises ConfigError for a CA file or proxy that is none.
 
     `observe` is told the status of each request ("none" if no answer came) and the seconds until its answer began.
     """
+    proxy = proxy_for(base, environ)
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=_trust(ca_file), keepalive_timeout=30),
+        connector=aiohttp.TCPConnector(limit=0, ssl=_trust(ca_file), keepalive_timeout=_IDLE),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         # Not trust_env: it would also log anonymous callers in with the host's .netrc.
@@ -122,17 +128,45 @@ def connect(
         max_line_size=_LONGEST_HEADER,
         max_field_size=_LONGEST_HEADER,
     )
-    return Upstream(base, session, proxy=proxy_for(base, environ), observe=observe)
+    return Upstream(base, session, proxy=proxy, observe=observe)
 
 
 def proxy_for(base: str, environ: Mapping[str, str]) -> str | None:
-    """Find the outbound proxy that the environment (HTTPS_PROXY, NO_PROXY, ...) names for `base`."""
+    """Find the outbound proxy that the environment (HTTPS_PROXY, NO_PROXY, ...) names for `base`.
+
+    Raises ConfigError for one that speaks another protocol: going around it is not ours to decide.
+    """
     url = URL(base)
     lowered = {name.lower(): value for name, value in environ.items() if name.lower().endswith("_proxy")}
     proxies = {name.removesuffix("_proxy"): value for name, value in lowered.items() if value}
-    if proxy_bypass_environment(url.raw_host or "", proxies):
+    if proxy_bypass_environment(f"{url.raw_host}:{url.port}", proxies):
         return None
-    return proxies.get(url.scheme) or proxies.get("all")
+    named = next((name for name in (url.scheme, "all") if name in proxies), None)
+    return None if named is None else _http_proxy(named, proxies[named])
+
+
+def _http_proxy(name: str, value: str) -> str:
+    value = value if "://" in value else f"http://{value}"
+    if not value.lower().startswith(("http://", "https://")):
+        raise ConfigError(f"${name.upper()}_PROXY: only http:// and https:// proxies are supported")
+    return value
+
+
+def texts(pairs: Pairs) -> list[tuple[str, str]]:
+    """Make text of every header value, so that it can be told on.
+
+    aiohttp reads bytes that are not UTF-8 as lone surrogates, and leaves those out when it writes. In HTTP they mean
+    latin-1, if anything (RFC 9110 section 5.5).
+    """
+    return [(name, value if value.isascii() else _text(value)) for name, value in pairs]
+
+
+def _text(value: str) -> str:
+    said = value.encode("utf-8", "surrogateescape")
+    try:
+        return said.decode()
+    except UnicodeDecodeError:
+        return said.decode("latin-1")
 
 
 def joined(pairs: Pairs) -> dict[str, str]:
