@@ -131,7 +131,7 @@ def test_what_changes_without_being_listed_is_hidden():
 
 def test_a_changed_custom_field_is_hidden_and_all_of_them_when_it_is_not_told_which():
     change = item("Colour", (None, "Red"), (None, "Blue"), fieldtype="custom")
-    named = before(AFTER, [{**change, "fieldId": "customfield_1"}])
+    named = before(AFTER, [STATUS, {**change, "fieldId": "customfield_1"}])
     unnamed = before(AFTER, [{**change, "fieldId": None}])
     assert {name for name in named.fields if name.startswith("customfield_")} == {"customfield_4"}
     assert not any(name.startswith("customfield_") for name in unnamed.fields)
