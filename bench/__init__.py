@@ -1,0 +1,1 @@
+"""Measurements, one module each; they print what they measured."""
