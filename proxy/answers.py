@@ -123,10 +123,15 @@ def _render(entry: Entry, site: links.Site, *, coded: bool) -> Rendered:
     return Rendered(links.rewrite(decoded(entry.body, entry.coding), site), IDENTITY, tag)
 
 
-def mapped(body: bytes, coding: str, site: links.Site) -> bytes:
-    """Make the links of a coded JSON body fit; the very same bytes where there are none or it cannot be read."""
+def mapped(body: bytes, coding: str, site: links.Site, limit: int = 0) -> bytes:
+    """Make the links of a coded JSON body fit; the very same bytes where there are none or it cannot be read.
+
+    Raises TooLargeError for one that decodes to more than `limit` bytes (0: any).
+    """
     try:
-        plain = decoded(body, coding)
+        plain = decoded(body, coding, limit)
+    except TooLargeError:
+        raise
     except ValueError:
         return body
     fitting = links.rewrite(plain, site)
@@ -196,19 +201,28 @@ def accepts_gzip(accept_encoding: str) -> bool:
     return False
 
 
+class TooLargeError(ValueError):
+    """A body decodes to more bytes than are to be held."""
+
+
 def decoded(body: bytes, coding: str, limit: int = 0) -> bytes:
-    """Undo the content coding. ValueError for a broken body, an unknown coding, or more than `limit` bytes (0: any)."""
+    """Undo the content coding. ValueError for a broken body or an unknown coding.
+
+    Raises TooLargeError for a body that decodes to more than `limit` bytes (0: any).
+    """
     if coding in {"", IDENTITY}:
         return body
     if coding != GZIP:
         raise ValueError(f"unknown content coding {coding!r}")
+    unzip = zlib.decompressobj(wbits=31)
     try:
-        unzip = zlib.decompressobj(wbits=31)
-        plain = unzip.decompress(body, limit)
-        if not unzip.eof:
-            raise ValueError("the body is cut off or larger than it may be")
+        plain = unzip.decompress(body, limit and limit + 1)
     except zlib.error as broken:
         raise ValueError("the body is not gzip") from broken
+    if limit and len(plain) > limit:
+        raise TooLargeError(f"the body has more than {limit} bytes")
+    if not unzip.eof or unzip.unused_data:
+        raise ValueError("the body is cut off or goes on after its end")
     return plain
 
 

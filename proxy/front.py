@@ -3,8 +3,11 @@
 No decision about caching lives here.
 """
 
+import asyncio
 import logging
 import re
+import socket
+import struct
 import time
 from contextlib import suppress
 from typing import NamedTuple, assert_never
@@ -25,6 +28,7 @@ from proxy.upstream import joined, texts
 _NAME = "jira-cache"
 _NOT_FOUND, _BAD_REQUEST = 404, 400
 _LONGEST_LINE = 64 * 1024  # JQL in a query string can be long
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # linger for no time at all
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # A request target as RFC 9112 section 3.2 has it, for all methods but CONNECT: origin form, or absolute form.
 _TARGET = re.compile(
@@ -191,6 +195,13 @@ async def _stream(request: web.BaseRequest, response: web.StreamResponse, answer
     except UpstreamError:
         # The status has been sent: only a broken connection can still say that the body is not whole.
         if request.transport is not None:
-            request.transport.abort()
+            _reset(request.transport)
     finally:
         answer.close()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Break a connection so that even a client that reads until it ends can tell."""
+    with suppress(OSError):
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()

@@ -4,7 +4,7 @@ Bodies stream both ways and are never held whole, but for JSON under /rest/ that
 """
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from policies import links
 from policies.cachestatus import cache_status
@@ -16,15 +16,18 @@ from proxy.answers import (
     Answer,
     Pairs,
     Streamed,
+    TooLargeError,
     Whole,
     is_json_answer,
     mapped,
     relayed,
 )
+from proxy.errors import UpstreamError
 from proxy.incoming import Incoming
 from proxy.upstream import Reply, Upstream
 
 _VIA = "1.1 jira-cache"
+_PIECE = 256 * 1024
 # Set by us or by the HTTP client underneath; and words to this cache that mean nothing to Jira.
 _REPLACED = frozenset({"host", "expect", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-jira-cache"})
 _BODILESS = frozenset({204, 304})
@@ -50,14 +53,14 @@ async def answer(reply: Reply, incoming: Incoming, why: Why, max_body: int) -> A
         if not _may_hold_links(reply, incoming):
             return Streamed(reply.status, headers, reply.chunks(), reply.close, why)
         taken, whole = await reply.read(max_body)
-        if not whole:
+        body = _fitting(taken, reply, incoming.site, max_body) if whole else None
+        if body is None:
             chunks = _mapped(taken, reply, incoming.site)
             return Streamed(reply.status, _unmeasured(headers), chunks, reply.close, why)
     except BaseException:
         reply.close()
         raise
     reply.close()
-    body = mapped(taken, _coding(reply), incoming.site)
     return Whole(reply.status, headers if body is taken else _unmeasured(headers), body, why)
 
 
@@ -85,6 +88,13 @@ def _may_hold_links(reply: Reply, incoming: Incoming) -> bool:
     )
 
 
+def _fitting(body: bytes, reply: Reply, site: links.Site, limit: int) -> bytes | None:
+    try:
+        return mapped(body, _coding(reply), site, limit)
+    except TooLargeError:
+        return None
+
+
 def _coding(reply: Reply) -> str:
     return reply.headers.get("content-encoding", "").lower() or IDENTITY
 
@@ -95,29 +105,42 @@ def _unmeasured(headers: Pairs) -> Pairs:
 
 
 async def _mapped(taken: bytes, reply: Reply, site: links.Site) -> AsyncIterator[bytes]:
-    """Map the links of a body too large to hold, on its way through."""
-    coder = _Coder(_coding(reply), site)
-    if first := coder.feed(taken):
-        yield first
-    async for chunk in reply.chunks():
-        if piece := coder.feed(chunk):
-            yield piece
-    yield coder.flush()
+    """Map the links of a body too large to hold, on its way through. Raises UpstreamError for broken gzip."""
+    rewriter = links.Rewriter(site)
+    unzip, zip_ = (_Unzip(), zlib.compressobj(level=1, wbits=31)) if _coding(reply) == GZIP else (None, None)
+    async for chunk in _rejoined(taken, reply.chunks()):
+        for plain in unzip.feed(chunk) if unzip else (chunk,):
+            fitting = rewriter.feed(plain)
+            if piece := zip_.compress(fitting) if zip_ else fitting:
+                yield piece
+    rest = rewriter.feed(unzip.end() if unzip else b"") + rewriter.flush()
+    yield zip_.compress(rest) + zip_.flush() if zip_ else rest
 
 
-class _Coder:
-    """Undoes the coding, maps the links, and codes again, chunk by chunk."""
+async def _rejoined(taken: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield taken
+    async for chunk in chunks:
+        yield chunk
 
-    def __init__(self, coding: str, site: links.Site) -> None:
-        self._rewriter = links.Rewriter(site)
-        self._unzip = zlib.decompressobj(wbits=31) if coding == GZIP else None
-        self._zip = zlib.compressobj(level=1, wbits=31) if coding == GZIP else None
 
-    def feed(self, chunk: bytes) -> bytes:
-        plain = self._unzip.decompress(chunk) if self._unzip else chunk
-        fitting = self._rewriter.feed(plain)
-        return self._zip.compress(fitting) if self._zip else fitting
+class _Unzip:
+    """Undoes gzip in pieces of bounded size. Several members in a row are one body (RFC 1952 section 2.2)."""
 
-    def flush(self) -> bytes:
-        rest = self._rewriter.flush()
-        return self._zip.compress(rest) + self._zip.flush() if self._zip else rest
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=31)
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        while chunk:
+            if self._member.eof:
+                self._member = zlib.decompressobj(wbits=31)
+            try:
+                yield self._member.decompress(chunk, _PIECE)
+            except zlib.error as broken:
+                raise UpstreamError("Jira's answer is not gzip, though it says so") from broken
+            chunk = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+
+    def end(self) -> bytes:
+        rest = self._member.flush()
+        if not self._member.eof:
+            raise UpstreamError("Jira's answer broke off")
+        return rest

@@ -17,7 +17,7 @@ from policies.links import Site
 from policies.model import Entry, Fence, Read, Request, Why
 from policies.settle import Fail, Failure, Keep, Settlement, settle
 from policies.settle import Reply as LawReply
-from proxy.answers import Fetched, Pairs, decoded, is_json_answer, parsed
+from proxy.answers import Fetched, Pairs, TooLargeError, decoded, is_json_answer, parsed
 from proxy.errors import UpstreamError
 from proxy.flights import Landing, Seal
 from proxy.leases import Leases
@@ -177,7 +177,10 @@ class Travel:
                     reply.close()
         except TimeoutError as error:
             raise UpstreamError("Jira took too long to answer", timeout=True) from error
-        return _fetched(reply, body, self._max_body, time.perf_counter() - departed) if whole else None
+        try:
+            return _fetched(reply, body, self._max_body, time.perf_counter() - departed) if whole else None
+        except TooLargeError:
+            return None
 
     def _judge(self, question: Question, fetched: Fetched) -> login.Login:
         self._site_names = self._site_names or login.account_named(fetched.headers) is not None
@@ -244,6 +247,8 @@ def _fetched(reply: Reply, body: bytes, limit: int, cost: float) -> Fetched:
 def _plain(headers: dict[str, str], body: bytes, limit: int) -> bytes | None:
     try:
         plain = decoded(body, headers.get("content-encoding", "").lower(), limit)
+    except TooLargeError:
+        raise
     except ValueError:
         return None
     # An answer that ended early without saying so shows in JSON that does not parse.

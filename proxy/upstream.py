@@ -195,6 +195,8 @@ def _translated() -> Iterator[None]:
         raise UpstreamError("Jira did not accept the connection in time", timeout=True, sent=False) from error
     except TimeoutError as error:
         raise UpstreamError("Jira did not answer in time", timeout=True) from error
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise UpstreamError("Jira's certificate is not to be trusted (see ca_file)", sent=False) from error
     except aiohttp.ClientConnectorError as error:
         raise UpstreamError("Jira cannot be reached", sent=False) from error
     except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
