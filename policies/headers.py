@@ -21,7 +21,8 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-# Identity, traces, cookies and limits of the one answer that carried them; and what the renderer writes itself.
+# Identity, traces, cookies and limits of the one answer that carried them; addresses, which differ by asker; and what
+# the renderer writes itself.
 NEVER_REPLAYED = frozenset(
     {
         "age",
@@ -30,9 +31,11 @@ NEVER_REPLAYED = frozenset(
         "cache-status",
         "content-encoding",
         "content-length",
+        "content-location",
         "date",
         "etag",
         "last-modified",
+        "location",
         "nel",
         "report-to",
         "retry-after",

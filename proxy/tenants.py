@@ -56,8 +56,12 @@ def _below(prefix: str, path: str) -> bool:
 
 
 def _origin(scheme: str, headers: Mapping[str, str]) -> str:
-    forwarded = headers.get("x-forwarded-proto", "").lower()
-    host = headers.get("x-forwarded-host") or headers.get("host", "")
-    host = host if _HOST.fullmatch(host) else headers.get("host", "")
-    host = host if _HOST.fullmatch(host) else "localhost"
+    forwarded = _first(headers, "x-forwarded-proto").lower()
+    hosts = (_first(headers, "x-forwarded-host"), headers.get("host", ""))
+    host = next((host for host in hosts if _HOST.fullmatch(host)), "localhost")
     return f"{forwarded if forwarded in {'http', 'https'} else scheme}://{host}"
+
+
+def _first(headers: Mapping[str, str], name: str) -> str:
+    """Of what each of several proxies in front appended, take what the first one said: it met the client."""
+    return headers.get(name, "").partition(",")[0].strip()
