@@ -124,8 +124,20 @@ async def test_a_target_that_is_no_path_is_refused_in_jiras_own_shape(proxy, ori
     assert origin.seen == []
 
 
-async def test_what_is_not_http_is_refused_in_jiras_own_shape(proxy, raw):
-    status, headers, body = told(await raw(proxy.url, b"\x16\x03\x01 hello\r\n\r\n"))
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x16\x03\x01 hello\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nBad Header: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+    ],
+)
+async def test_what_is_not_http_is_refused_in_jiras_own_shape(proxy, raw, said):
+    status, headers, body = told(await raw(proxy.url, said))
     assert (status, headers["content-type"]) == (400, "application/json;charset=UTF-8")
     assert json.loads(body)["errors"] == {}
 
@@ -197,11 +209,12 @@ async def test_anonymous_requests_stay_anonymous_whatever_the_host_machine_knows
 # bodies of requests --------------------------------------------------------------------------------------------------
 
 
-async def test_a_client_that_waits_for_100_continue_is_told_to_go_on(proxy, origin, stack):
-    origin.on("POST", WRITE, lambda asked: web.json_response({"id": "1"}, status=201))
+@pytest.mark.parametrize("path", [WRITE, "/rest/api/2/search", "/plugins/upload"])
+async def test_a_client_that_waits_for_100_continue_is_told_to_go_on(proxy, origin, stack, path):
+    origin.on("POST", path, lambda asked: web.json_response({"id": "1"}, status=201))
     reader, writer = await asyncio.open_connection(*proxy.url.removeprefix("http://").split(":"))
     stack.callback(writer.close)
-    head = [f"POST {WRITE}", "Content-Type: application/json", "Content-Length: 13", "Expect: 100-continue"]
+    head = [f"POST {path}", "Content-Type: application/json", "Content-Length: 13", "Expect: 100-continue"]
     writer.write(request(*head))
     async with asyncio.timeout(5):
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
