@@ -18,11 +18,13 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`tags` are old. `issues` may have moved in or out of searches; an issue of which only a name is known is in tags.
+    """`tags` are old. `issues` may have moved in or out of searches.
 
-    `everything` tells that searches cannot be told apart: all of them are old.
+    Of other issues only their `projects`, by key, may be known; `everything` tells that not even that is known, so that
+    all searches are old.
     """
 
     tags: frozenset[str]
     issues: tuple[Changed, ...] = ()
+    projects: frozenset[str] = frozenset()
     everything: bool = False

@@ -134,6 +134,7 @@ class Read:
     tags: tuple[str, ...]
     policy: Policy
     body_matters: bool = False  # a POST that only reads: its body is part of the question
+    jql: bool = False  # the answer is what a JQL query selects, and nothing else
 
 
 @dataclass(frozen=True, slots=True)

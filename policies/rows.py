@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 import yaml
 
@@ -10,8 +11,11 @@ from policies.model import EVERYTHING
 from policies.routing import Pattern
 from policies.templates import UNREAD, Named, Template
 
-READ_COLUMNS = frozenset({"match", "type", "entity", "tags", "never", "body", "unless_query", "if_query"})
+READ_COLUMNS = frozenset({"match", "type", "entity", "tags", "never", "body", "jql", "unless_query", "if_query"})
 WRITE_COLUMNS = frozenset({"match", "tags", "otherwise", "nothing", "if_query"})
+EVENT_COLUMNS = frozenset({"event", "tags", "issue", "issues", "searches", "nothing"})
+W = TypeVar("W", bound=StrEnum)
+
 OTHER = "other"
 """The type of everything that is not kept."""
 
@@ -36,6 +40,7 @@ class ReadRow:
     unless_query: tuple[str, ...]
     if_query: QueryTags
     never: str
+    jql: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,28 @@ class WriteRow:
     def needs(self, source: str) -> bool:
         """Tell whether the row looks into "body" or "answer"."""
         return any(template.looks_at((source,)) for template in self.deep)
+
+
+class Shown(StrEnum):
+    """Which states of an issue the `issue` member of an event's body tells of."""
+
+    CREATED = "created"  # there was none, and this is how it is now
+    CHANGED = "changed"  # this is how it is now, and the changelog tells how it was
+    DELETED = "deleted"  # this is how it was
+    TOUCHED = "touched"  # this is how it was and is, what came with the event apart
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """A webhook event: what its body names, and what it shows of issues."""
+
+    name: str
+    events: tuple[str, ...]
+    tags: tuple[Template, ...]
+    issue: Shown | None
+    issues: tuple[Template, ...]  # ids or keys of issues of which no more is told
+    all_searches: bool
+    nothing: str
 
 
 Row = ReadRow | WriteRow
@@ -96,6 +123,7 @@ def parse_read(file: str, name: str, columns: Columns) -> tuple[list[Pattern], R
         unless_query=cells.texts("unless_query"),
         if_query=cells.query_tags(patterns),
         never=never,
+        jql=cells.flag("jql"),
     )
 
 
@@ -115,6 +143,27 @@ def parse_write(file: str, name: str, columns: Columns) -> tuple[list[Pattern], 
         raise cells.error("otherwise", "says what to assume where the body or the answer is unknown, and only there")
     plain = tuple(t for t in tags if t not in deep)
     return patterns, WriteRow(name, plain, deep, otherwise, cells.query_tags(patterns), nothing)
+
+
+def parse_event(file: str, name: str, columns: Columns) -> EventRow:
+    """Read one webhook row of events.yaml. Raises PolicyError."""
+    cells = _Cells(file, name, columns, EVENT_COLUMNS)
+    row = EventRow(
+        name=name,
+        events=cells.texts("event"),
+        tags=cells.templates("tags", (), ("query", "body")),
+        issue=cells.one_of("issue", Shown),
+        issues=cells.templates("issues", (), ("query", "body")),
+        all_searches=cells.one_of("searches", _Searches) is not None,
+        nothing=cells.text("nothing", ""),
+    )
+    if bool(row.nothing) == bool(row.tags or row.issue or row.issues):
+        raise cells.error("tags", "an event names what it makes old, or says why nothing depends on it")
+    return row
+
+
+class _Searches(StrEnum):
+    ALL = "all"
 
 
 class _Cells:
@@ -146,6 +195,12 @@ class _Cells:
             raise self.error(column, f"{value!r} is not true or false")
         return value
 
+    def one_of(self, column: str, words: type[W]) -> W | None:
+        value = self._columns.get(column)
+        if value is not None and value not in list(words):
+            raise self.error(column, f"{value!r} is none of {', '.join(words)}")
+        return None if value is None else words(value)
+
     def patterns(self) -> list[Pattern]:
         try:
             patterns = [Pattern.parse(text) for text in self.texts("match")]
@@ -168,7 +223,8 @@ class _Cells:
     def _compiled(
         self, column: str, texts: Sequence[str], patterns: Sequence[Pattern], sources: Sequence[str]
     ) -> tuple[Template, ...]:
-        named = set.intersection(*({name for name, _ in pattern.names} for pattern in patterns))
+        placeholders = [{name for name, _ in pattern.names} for pattern in patterns]
+        named = set.intersection(*placeholders) if placeholders else set()
         try:
             templates = tuple(Template.compile(text, named) for text in texts)
         except ValueError as error:

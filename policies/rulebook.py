@@ -8,10 +8,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from policies.announcements import Announcements
+from policies.change import Change
 from policies.model import Match, Pass, Policy, Read, Request, Why, Write
 from policies.paths import segments, suspected
 from policies.routing import Pattern, Routes
-from policies.rows import OTHER, Columns, PolicyError, ReadRow, Row, WriteRow, parse_read, parse_write, read_table
+from policies.rows import (
+    OTHER,
+    Columns,
+    EventRow,
+    PolicyError,
+    ReadRow,
+    Row,
+    WriteRow,
+    parse_event,
+    parse_read,
+    parse_write,
+    read_table,
+)
 from policies.templates import Named, Sources, parameters
 from policies.unknown import SAFE, once, somewhere, unknown, unknown_write
 
@@ -34,11 +48,19 @@ class _Rule:
 class Rulebook:
     """All rows, compiled once."""
 
-    def __init__(self, rules: Routes[_Rule], writes: Mapping[str, WriteRow], policies: Mapping[str, Policy]) -> None:
+    def __init__(
+        self,
+        rules: Routes[_Rule],
+        writes: Mapping[str, WriteRow],
+        announcements: Announcements,
+        policies: Mapping[str, Policy],
+    ) -> None:
         self._rules = rules
         self._writes = writes
+        self._announcements = announcements
         self._policies = policies
         self.types = frozenset(policies)
+        self.events = announcements.events
 
     @classmethod
     def load(
@@ -52,11 +74,13 @@ class Rulebook:
         for name, columns in read_table("resources.yaml", resources).items():
             builder.add("resources.yaml", name, columns, reads=True)
         for name, columns in read_table("events.yaml", events).items():
-            if "event" not in columns:  # webhook events are not routes
+            if "event" in columns:
+                builder.events.append(parse_event("events.yaml", name, columns))
+            else:
                 builder.add("events.yaml", name, columns, reads=False)
         for at, columns in enumerate(routes):
             builder.add("routes", f"routes[{at}]", columns, reads="type" in columns or "never" in columns, rank=1)
-        return cls(builder.rules, builder.writes, builder.used)
+        return cls(builder.rules, builder.writes, Announcements(builder.events), builder.used)
 
     def classify(self, request: Request) -> Match:
         """Tell what a request is, from its method, path and query."""
@@ -79,6 +103,14 @@ class Rulebook:
         deep = (tag for template in row.deep for tag in template.fill(sources))
         return frozenset((*write.tags, *deep, *(row.otherwise if unread else ())))
 
+    def announced(self, event: str | None, body: Any | None, query: Mapping[str, str]) -> Change:
+        """Tell what a webhook says has changed, from the event's name, the parsed JSON of its body and its URL's query.
+
+        None stands for what it lacks. An event that is unknown, or that does not say enough, may have changed whatever
+        it names, and everything if it names nothing.
+        """
+        return self._announcements.change(event, body, query)
+
     def _ruled(self, rule: _Rule, parts: tuple[str, ...], query: str) -> Match:
         row, pattern = rule.row, rule.pattern
         params = {name: parts[at] for name, at in pattern.names}
@@ -94,7 +126,7 @@ class Rulebook:
             tags = (*_asked_tags(row, params, query), *tags)
         entity = _entity(row, params, query)
         policy = self._policies[row.type]
-        return Read(row.name, pattern.path, row.type, entity, tags, policy, pattern.method == "POST")
+        return Read(row.name, pattern.path, row.type, entity, tags, policy, pattern.method == "POST", row.jql)
 
     def _doubtful(self, request: Request) -> Match:
         """Judge a request that Jira may read as another than we do: nothing of it is kept, all it may name is old."""
@@ -117,6 +149,7 @@ class _Builder:
     def __init__(self, policies: Mapping[str, Policy]) -> None:
         self.rules: Routes[_Rule] = Routes()
         self.writes: dict[str, WriteRow] = {}
+        self.events: list[EventRow] = []
         self.used: dict[str, Policy] = {}
         self._policies = policies
 

@@ -1,0 +1,176 @@
+"""Which searches a change concerns: those whose query may match a changed issue, as it was or as it is.
+
+Everything unknown counts as concerned. A search that shows a changed issue is made old by that issue's tag.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import blake2b
+from urllib.parse import parse_qsl
+
+import orjson
+
+from policies import jql
+from policies.canon_jql import canonical_jql
+from policies.change import Change, Changed
+from policies.jql.likeness import home
+from policies.model import EVERYTHING, Live, Read, Request
+from policies.names import Names
+
+ISSUES = "issues"
+"""The tag of all lists of issues of which we do not know what selects them."""
+
+SEARCHES = "searches"
+"""The tag of all lists of issues that a query selects which we understand."""
+
+_LONGEST_TRIP = 600.0
+_KEY = re.compile(r"\b[A-Za-z][A-Za-z0-9_]*-\d+\b")
+_KEY_TAG = re.compile(r"issue:([A-Z][A-Z0-9_]*)-\d+")
+_PROJECT_TAG = re.compile(r"project:([^:]+):issues")
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A query, ready to be asked of issues; `projects` None: it may show issues of any."""
+
+    matcher: jql.Matcher
+    projects: frozenset[str] | None
+
+
+@lru_cache(maxsize=20_000)
+def understood(text: str) -> Understood | None:
+    """Parse and compile canonical JQL; None if we cannot read it, which says nothing of whether Jira can."""
+    try:
+        query = jql.parse(text)
+    except jql.JqlError:
+        return None
+    return Understood(jql.compile_query(query), jql.projects(query))
+
+
+def live(request: Request, read: Read) -> tuple[Read, Live | None]:
+    """Make a search stand for itself: old by its own tag, instead of with every list of issues.
+
+    None, and `read` as it was, where the query is not told or not understood.
+    """
+    asked = _asked(request) if read.jql else None
+    text = None if asked is None else canonical_jql(asked)
+    if text is None or understood(text) is None:
+        return read, None
+    policy = read.policy
+    life = policy.ttl + max(policy.stale_while_revalidate, policy.stale_if_error) + _LONGEST_TRIP
+    tag = f"search:{blake2b(text.encode(errors='surrogateescape'), digest_size=12).hexdigest()}"
+    # Jira finds a moved issue by its former keys too, which no event tells: the keys that the query names are its tags.
+    named = [f"issue:{key.upper()}" for key in _KEY.findall(text)]
+    tags = [one for one in read.tags if one != ISSUES]
+    return replace(read, tags=(*tags, SEARCHES, tag, *named)), Live(tag, text, life)
+
+
+def _asked(request: Request) -> str | None:
+    """Read the query as it was asked: none at all asks for every issue."""
+    if request.method != "POST":
+        asked = [value for name, value in parse_qsl(request.query, keep_blank_values=True) if name == "jql"]
+        return "".join(asked) if len(asked) < 2 else None  # noqa: PLR2004 - which of two Jira takes is not known
+    try:
+        body = orjson.loads(request.body)
+    except orjson.JSONDecodeError:
+        return None
+    told = body.get("jql") if isinstance(body, dict) else 0
+    return "" if told is None else told if isinstance(told, str) else None
+
+
+def of_write(tags: Collection[str], names: Names) -> Change:
+    """Tell the change that a write's tags stand for. A write tells which issues it changed, but not how."""
+    touched = frozenset(tags)
+    if EVERYTHING in touched or not _touches_issues(touched):
+        return Change(touched)
+    projects = {_project(tag, names) for tag in touched if tag.startswith("issue:") or _PROJECT_TAG.fullmatch(tag)}
+    if not projects or None in projects:
+        return Change(touched, everything=True)
+    return Change(touched, projects=frozenset(key for key in projects if key))
+
+
+def _touches_issues(tags: Collection[str]) -> bool:
+    return any(tag in (ISSUES, "type:issue") or tag.startswith("issue:") for tag in tags)
+
+
+def _project(tag: str, names: Names) -> str | None:
+    """Tell the key of the project that a tag's issues are in; None if unknown."""
+    if project := _PROJECT_TAG.fullmatch(tag):
+        named = f"project:{project[1]}"
+        return (names.key_of(named) or "").removeprefix("project:") or None if project[1].isdigit() else project[1]
+    issue = _KEY_TAG.fullmatch(tag) or _KEY_TAG.fullmatch(names.key_of(tag) or "")
+    return issue[1] if issue else None
+
+
+class Index:
+    """The live searches of a tenant, by the projects that their queries allow."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._by_project: defaultdict[str, set[str]] = defaultdict(set)
+        self._anywhere: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def add(self, searches: Iterable[Live]) -> None:
+        """Take in searches; those that are known stay as they are."""
+        for search in searches:
+            if search.tag in self._texts:
+                continue
+            self._texts[search.tag] = search.jql
+            query = understood(search.jql)
+            if query is None or query.projects is None:
+                self._anywhere.add(search.tag)
+                continue
+            for project in query.projects:
+                self._by_project[project].add(search.tag)
+
+    def concerned(self, change: Change, names: Names) -> frozenset[str]:
+        """Name the searches that `change` may have changed the answer of."""
+        if change.everything:
+            return frozenset({SEARCHES})
+        hit: set[str] = set()
+        for changed in change.issues:
+            hit |= self._matching(changed)
+        if change.projects:
+            hit |= self._in_projects(change.projects, names)
+        return frozenset(hit)
+
+    def _matching(self, changed: Changed) -> set[str]:
+        return {tag for tag in self._candidates(changed) if self._may_affect(tag, changed)}
+
+    def _may_affect(self, tag: str, changed: Changed) -> bool:
+        query = understood(self._texts[tag])
+        return query is None or jql.may_affect(query.matcher, changed.after, changed.before)
+
+    def _candidates(self, changed: Changed) -> set[str]:
+        homes = [issue.homes for issue in (changed.before, changed.after) if issue is not None]
+        if any(home is None for home in homes):
+            return set(self._texts)
+        projects = frozenset().union(*(home for home in homes if home is not None))
+        return self._anywhere.union(*(self._by_project.get(project, ()) for project in projects))
+
+    def _in_projects(self, keys: frozenset[str], names: Names) -> set[str]:
+        """Find what may show issues of these projects. A query names a project by key, id or name.
+
+        Jira tries the key first, so a key that we know to be another project's rules these out; an id likewise; a word
+        that we do not know may be their name.
+        """
+        hit = set(self._anywhere)
+        for word, tags in self._by_project.items():
+            if not _another(word, keys, names):
+                hit |= tags
+        return hit
+
+
+def _another(word: str, keys: frozenset[str], names: Names) -> bool:
+    """Tell whether `word`, as a query names a project, is surely none of those with these keys."""
+    if any(word in home(key) for key in keys):
+        return False
+    named = f"project:{word}"
+    key = names.key_of(named) if word.isdigit() else named if names.id_of(named) else None
+    return key is not None and key.removeprefix("project:") not in keys
