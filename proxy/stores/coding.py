@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection
 
-from policies.model import Entry
+from policies.model import Entry, Live
 
 BREAK = "\n"
 
@@ -52,3 +52,14 @@ def unpack_entry(packed_tags: bytes, head: bytes, body: bytes) -> Entry:
         )
     except (TypeError, OverflowError, RecursionError) as error:  # whatever foreign JSON can do to the lines above
         raise ValueError(f"not an entry: {error}") from error
+
+
+def pack_live(live: Live) -> tuple[int, bytes]:
+    """Write a query's life, in milliseconds, and its text."""
+    return int(live.life * 1000), live.jql.encode(errors="surrogatepass")
+
+
+def unpack_live(tag: bytes, text: bytes | None) -> Live:
+    """Read what the register holds under a tag. A text that is missing is the empty query, which all issues match."""
+    _registered, life, jql = (text or b"0 0 ").split(b" ", 2)
+    return Live(tag.decode(errors="surrogatepass"), jql.decode(errors="surrogatepass"), int(life) / 1000)

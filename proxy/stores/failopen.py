@@ -10,6 +10,7 @@ What an operation answers while the backend cannot be asked errs to the safe sid
     put, landed     nothing
     drop            nothing yet: it is owed
     invalidate      StoreError, so that a webhook can ask Jira to deliver it again: it is owed
+    survey          StoreError: nobody knows which queries an event concerns
 
 A debt is what must not be forgotten: an invalidation that was not recorded, or a lease that was not ended. While there
 is one, nothing is served from the cache; it is paid by the first operation after the pause that reaches the backend,
@@ -20,7 +21,7 @@ from collections.abc import Awaitable, Callable, Collection
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from policies.model import EVERYTHING, Entry, Fence, Lookup
+from policies.model import EVERYTHING, Entry, Fence, Live, Lookup, Survey
 from proxy.errors import StoreError
 from proxy.stores import Landings, Shelf, Store
 
@@ -45,7 +46,7 @@ class State(StrEnum):
 
 
 class FailOpen:
-    """Store, Shelf and Landings over `backend`, of which only `invalidate` ever raises (StoreError).
+    """Store, Shelf and Landings over `backend`, of which only `invalidate` and `survey` ever raise (StoreError).
 
     After a failure the backend is left alone for `pause` seconds of `clock`, then one operation tries it. `on_error` is
     told the name of each operation that failed.
@@ -73,20 +74,20 @@ class FailOpen:
             return State.OWING
         return State.OK if self._retry_at is None else State.OPEN
 
-    async def read(self, key: str) -> Lookup:
-        return await self._attempt("read", lambda: self._backend.read(key), UNKNOWN)
+    async def read(self, key: str, live: Live | None = None) -> Lookup:
+        return await self._attempt("read", lambda: self._backend.read(key, live), UNKNOWN)
 
     async def write(self, key: str, entry: Entry, fence: Fence) -> bool:
         return await self._attempt("write", lambda: self._backend.write(key, entry, fence), otherwise=False)
 
-    async def invalidate(self, tags: Collection[str]) -> None:
+    async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:
         """Make `tags` old, or owe it and raise StoreError.
 
         Tried even when the backend has just failed: other processes serve on until it is recorded.
         """
         recorded = False
         try:
-            await self._backend.invalidate(tags)
+            await self._backend.invalidate(tags, surveyed)
             recorded = True
         except StoreError:
             self._fail("invalidate")
@@ -95,6 +96,14 @@ class FailOpen:
             if not recorded:  # also when cancelled in the middle: nobody knows
                 self._owed += 1
         self._retry_at = None
+
+    async def survey(self, since: Fence | None) -> Survey:
+        """List live queries, or raise StoreError. Tried even when the backend has just failed, as `invalidate` is."""
+        try:
+            return await self._backend.survey(since)
+        except StoreError:
+            self._fail("survey")
+            raise
 
     async def close(self) -> None:
         await self._backend.close()

@@ -1,14 +1,23 @@
 -- One tenant's ledger of invalidations: ledger.py's rule, for all processes that share this Redis. It opens every script.
+-- KEYS: ledger, live, queries, changes, and in some scripts an answer. ARGV[1]: an incarnation, should one begin.
 --
 -- The ledger is a single sorted set, so that eviction, FLUSHALL or a failover loses all of it at once or nothing.
--- A tag's score is the stamp of its last invalidation. Four members are no tags: their names are not UTF-8, so no tag
--- can be called so, and their scores are negative (-1 - value), so they are always the first four ranks and trimming
--- skips them. Scores are doubles: exact up to 2^53.
-local INCARNATION, STAMP, FLOOR, RUN = '\255incarnation', '\255stamp', '\255floor', '\255run'
-local SPECIAL = 4
+-- A tag's score is the stamp of its last invalidation. Some members are no tags: their names are not UTF-8, so no tag
+-- can be called so, and their scores are negative (-1 - value), so they are always the first ranks and trimming skips
+-- them. Scores are doubles: exact up to 2^53.
+local SPECIAL = {
+  '\255incarnation',
+  '\255stamp',
+  '\255floor', -- the highest stamp ever forgotten
+  '\255run', -- the server process that knows of all invalidations
+  '\255swept', -- what was asked for before this stamp is not kept
+  '\255live', -- how many queries are registered, so that the loss of the register is noticed
+}
+local INCARNATION, STAMP, FLOOR, RUN, SWEPT, LIVE = unpack(SPECIAL)
 local CHUNK = 1000 -- unpack() may fill Lua's stack of 8000, and ZADD takes two values for each tag
+local CHANGES_KEPT = 1000
 
-local key = KEYS[1]
+local key, live, queries, changes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
 -- A Redis that restarted or took over may have lost the last invalidations. It is another process then, with another
 -- run id. Asking the server itself leaves no gap between a reconnection and what the client has heard of it.
@@ -17,26 +26,48 @@ local function run_id()
   return tonumber(string.sub(told, 1, 12), 16)
 end
 
-local function begin(run, incarnation)
-  redis.call('DEL', key)
-  redis.call('ZADD', key, -1 - incarnation, INCARNATION, -1, STAMP, -1, FLOOR, -1 - run, RUN)
-  return {incarnation = incarnation, stamp = 0, floor = 0}
+local function set_special(name, value)
+  redis.call('ZADD', key, -1 - value, name)
+end
+
+-- Tell whoever tails the changes. The ledger is what counts; this wakes them and tells people.
+local function announce(ledger, packed)
+  local command = {
+    'XADD', changes, 'MAXLEN', '~', CHANGES_KEPT, '*',
+    'incarnation', string.format('%.0f', ledger.incarnation), 'stamp', string.format('%.0f', ledger.stamp), 'tags', packed,
+  }
+  if redis.pcall(unpack(command)).err then -- something else lies under the name
+    redis.call('DEL', changes)
+    redis.call(unpack(command))
+  end
+end
+
+local function begin(run)
+  local ledger = {incarnation = tonumber(ARGV[1]), stamp = 0, floor = 0, swept = 0, live = 0}
+  redis.call('DEL', key, live, queries)
+  for _, name in ipairs({STAMP, FLOOR, SWEPT, LIVE}) do
+    set_special(name, 0)
+  end
+  set_special(INCARNATION, ledger.incarnation)
+  set_special(RUN, run)
+  announce(ledger, '*\n')
+  return ledger
 end
 
 -- Open this server's ledger, or begin a new history under the incarnation given.
-local function open(incarnation)
+local function open()
   local run = run_id()
-  local found = redis.pcall('ZMSCORE', key, INCARNATION, STAMP, FLOOR, RUN)
-  for i = 1, SPECIAL do
+  local found = redis.pcall('ZMSCORE', key, unpack(SPECIAL))
+  for i = 1, #SPECIAL do
     if not found[i] then
-      return begin(run, incarnation)
+      return begin(run)
     end
     found[i] = -1 - tonumber(found[i])
   end
   if found[4] ~= run then
-    return begin(run, incarnation)
+    return begin(run)
   end
-  return {incarnation = found[1], stamp = found[2], floor = found[3]}
+  return {incarnation = found[1], stamp = found[2], floor = found[3], swept = found[5], live = found[6]}
 end
 
 -- Call visit() with the tags of a packed list, each ended by a newline, a thousand at a time, while it returns true.
@@ -54,6 +85,10 @@ local function each_chunk(packed, visit)
   return #chunk == 0 or visit(chunk)
 end
 
+local function pack(tags)
+  return #tags == 0 and '' or table.concat(tags, '\n') .. '\n'
+end
+
 -- An entry is true iff its incarnation is the ledger's, its stamp is not below the floor, and no tag was invalidated since.
 local function is_true(ledger, incarnation, stamp, packed)
   if incarnation ~= ledger.incarnation or not (stamp and stamp >= ledger.floor) then -- not (>=): a damaged stamp may be NaN
@@ -67,6 +102,34 @@ local function is_true(ledger, incarnation, stamp, packed)
     end
     return true
   end)
+end
+
+-- What is forgotten must not come back to life: the floor makes old whatever the forgotten stamps might have.
+local function trim(limit)
+  local excess = redis.call('ZCARD', key) - #SPECIAL - limit
+  if excess > 0 then
+    local last = redis.call('ZRANGE', key, #SPECIAL + excess - 1, #SPECIAL + excess - 1, 'WITHSCORES')
+    redis.call('ZREMRANGEBYRANK', key, #SPECIAL, #SPECIAL + excess - 1)
+    set_special(FLOOR, tonumber(last[2]))
+  end
+end
+
+-- Give packed tags the next stamp; the ledger remembers `limit` of them.
+local function hit(ledger, packed, limit)
+  ledger.stamp = ledger.stamp + 1
+  set_special(STAMP, ledger.stamp)
+  each_chunk(packed, function(tags)
+    local scored = {}
+    for i, tag in ipairs(tags) do
+      scored[2 * i - 1], scored[2 * i] = ledger.stamp, tag
+    end
+    redis.call('ZADD', key, unpack(scored))
+    return true
+  end)
+  trim(limit)
+  if packed ~= '' then
+    announce(ledger, packed)
+  end
 end
 
 -- The fields of a kept answer that the rule needs; all of them missing if something else lies under the name.

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from policies.model import Entry, Fence, Lookup
+from policies.model import Entry, Fence, Live, Lookup, Survey
 from proxy.stores.ledger import Ledger, new_incarnation
+from proxy.stores.live import Register
 from proxy.stores.lru import Lru
 
 SHELF_BYTES = 8 * 1024 * 1024  # room of its own, so that a burst of large answers does not push out the leases
@@ -27,7 +28,8 @@ class MemoryStore:
     """Store, Shelf and Landings of one tenant, for one process.
 
     `max_bytes` bounds the answers; the shelf has a small room of its own. `clock` gives seconds and only its
-    differences matter. `ledger_limit` is how many invalidated tags are remembered one by one.
+    differences matter. `ledger_limit` is how many invalidated tags are remembered one by one, `live_limit` how many
+    queries.
     """
 
     def __init__(
@@ -36,9 +38,12 @@ class MemoryStore:
         max_bytes: int,
         clock: Callable[[], float],
         ledger_limit: int = 100_000,
+        live_limit: int = 50_000,
         entropy: Callable[[], int] = new_incarnation,
     ) -> None:
         self._ledger = Ledger(entropy(), ledger_limit)
+        self._queries = Register(live_limit)
+        self._clock = clock
         self._answers: Lru[_Kept] = Lru(max_bytes, clock)
         self._shelf: Lru[bytes] = Lru(SHELF_BYTES, clock)
 
@@ -58,7 +63,9 @@ class MemoryStore:
         """How many answers had to make room for others so far."""
         return self._answers.evictions
 
-    async def read(self, key: str) -> Lookup:
+    async def read(self, key: str, live: Live | None = None) -> Lookup:
+        if live is not None:
+            self._register(live)
         kept = self._answers.get(key)
         if kept is None:
             return Lookup(None, alive=False, fence=self._ledger.fence)
@@ -71,8 +78,13 @@ class MemoryStore:
             self._answers.put(key, offered, size_of(key, entry), entry.keep)
         return alive
 
-    async def invalidate(self, tags: Collection[str]) -> None:
-        self._ledger.invalidate(tags)
+    async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:
+        unseen = () if surveyed is None else self._since(surveyed)
+        self._ledger.invalidate({*tags, *(live.tag for live in unseen)})
+
+    async def survey(self, since: Fence | None) -> Survey:
+        now = self._ledger.fence
+        return Survey(now, self._since(since), whole=since is None or since.incarnation != now.incarnation)
 
     async def close(self) -> None:
         self._answers.clear()
@@ -101,6 +113,15 @@ class MemoryStore:
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
         """Return at once: nobody was refused a claim."""
+
+    def _register(self, live: Live) -> None:
+        now = self._clock()
+        if self._queries.is_due(live, now):
+            self._ledger.invalidate(self._queries.add(live, self._ledger.fence.stamp + 1, now))
+
+    def _since(self, fence: Fence | None) -> tuple[Live, ...]:
+        known = fence is not None and fence.incarnation == self._ledger.fence.incarnation
+        return self._queries.since(fence.stamp if fence and known else 0)
 
     def _is_true(self, kept: _Kept) -> bool:
         return self._ledger.is_true(kept.fence, kept.entry.tags)

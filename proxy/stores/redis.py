@@ -1,13 +1,15 @@
 """A tenant's answers, ledger, small values and claims in Redis (>= 6.2) or Valkey, shared by all processes.
 
-Reading, writing and invalidating are one atomic script and one round trip each; what they do stands in the .lua files
-beside this one. Needs of the server's access rules: the commands in those files (INFO among them, which tells a restart
-or a failover: a server that refuses it is not used), and GET, SET, DEL, EXISTS, SUBSCRIBE.
+Reading, writing, invalidating and surveying are one atomic script and one round trip each; what they do stands in the
+.lua files beside this one. Needs of the server's access rules: the commands in those files (INFO among them, which
+tells a restart or a failover: a server that refuses it is not used), and GET, SET, DEL, EXISTS, SUBSCRIBE.
 
 Names of one tenant, all under `tenant:{tenant}:` and in a cluster in one slot:
 
     {type}:{entity}:{variant}    hash: an answer
     ledger                       sorted set: the ledger
+    live, queries                sorted set and hash: the register of live queries
+    changes                      stream: what was made old lately, at which stamp of which incarnation
     shelf:{name}                 string: a small value
     claim:{key}                  string: who makes the trip for an answer
 
@@ -16,28 +18,28 @@ No type of answer is called like one of these words, so nothing collides.
 
 import asyncio
 import contextlib
-import hashlib
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from importlib.resources import files
+from collections.abc import Collection
 from secrets import token_hex
 from typing import Any, cast
 
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
-from policies.model import Entry, Fence, Lookup
-from proxy.errors import ConfigError, StoreError
-from proxy.stores.coding import pack_head, pack_tags, unpack_entry
+from policies.model import Entry, Fence, Live, Lookup, Survey
+from proxy.errors import ConfigError
+from proxy.stores.coding import pack_head, pack_live, pack_tags, unpack_entry, unpack_live
 from proxy.stores.ledger import new_incarnation
+from proxy.stores.scripts import Script, as_store_error
 from proxy.stores.wakeups import CHANNEL, Wakeups
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at a claim whose landing is not heard: it lapsed, or the subscription broke."""
 
+_OWN_NAMES = ("ledger", "live", "queries", "changes")
+_OVER_THE_LEDGER = ("read", "write", "invalidate", "survey")
 _TENANT = re.compile(r"[^:{}\s]+")
 
 
@@ -66,7 +68,7 @@ class RedisStore:
     """Store, Shelf and Landings of one tenant over a shared `client`, whose replies must be bytes.
 
     `cluster` makes the tenant the hash tag of all its names. `ledger_limit` is how many invalidated tags are remembered
-    one by one. `wakeups` is the process's subscription, to be shared by the stores of all tenants.
+    one by one, `live_limit` how many queries. `wakeups` is the process's subscription, to be shared by all tenants.
     """
 
     def __init__(
@@ -76,50 +78,42 @@ class RedisStore:
         *,
         cluster: bool = False,
         ledger_limit: int = 100_000,
+        live_limit: int = 50_000,
         wakeups: Wakeups | None = None,
     ) -> None:
         if not _TENANT.fullmatch(tenant):  # tenant "a:issue" could spell names of tenant "a"
             raise ConfigError(f"tenants: the name {tenant!r} has a colon, a brace or a space in it")
         self._client = client
         self._prefix = f"{{tenant:{tenant}}}:" if cluster else f"tenant:{tenant}:"
-        self._ledger = f"{self._prefix}ledger"
-        self._ledger_limit = ledger_limit
+        self._names = tuple(self._prefix + name for name in _OWN_NAMES)
+        self._limits = ledger_limit, live_limit
         self._wakeups = wakeups or Wakeups(client)
         self._tokens: dict[str, str] = {}
-        self._read, self._write = _Script.load("ledger", "read"), _Script.load("ledger", "write")
-        self._invalidate, self._landed = _Script.load("ledger", "invalidate"), _Script.load("landed")
+        self._scripts = {name: Script.load("ledger", "live", name) for name in _OVER_THE_LEDGER}
+        self._landed = Script.load("landed")
         self.unreadable = 0  # answers that were found damaged and treated as absent
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._prefix}>"
 
-    async def read(self, key: str) -> Lookup:
-        with _as_store_error("read"):
-            names = self._ledger, self._prefix + key
-            incarnation, stamp, alive, *parts = await self._run(self._read, names, new_incarnation())
+    async def read(self, key: str, live: Live | None = None) -> Lookup:
+        query = () if live is None else (live.tag, *pack_live(live), *self._limits)
+        incarnation, stamp, alive, *parts = await self._run("read", *query, key=key)
         entry = self._unpack(parts)
         return Lookup(entry, alive=bool(alive and entry), fence=Fence(incarnation, stamp))
 
     async def write(self, key: str, entry: Entry, fence: Fence) -> bool:
         parts = (pack_tags(entry.tags), pack_head(entry), entry.body)
-        names = self._ledger, self._prefix + key
-        with _as_store_error("write"):
-            return bool(
-                await self._run(
-                    self._write,
-                    names,
-                    new_incarnation(),
-                    fence.incarnation,
-                    fence.stamp,
-                    *parts,
-                    _milliseconds(entry.keep),
-                )
-            )
+        stamped = (fence.incarnation, fence.stamp, *parts, _milliseconds(entry.keep))
+        return bool(await self._run("write", *stamped, key=key))
 
-    async def invalidate(self, tags: Collection[str]) -> None:
-        with _as_store_error("invalidate"):
-            names = (self._ledger,)
-            await self._run(self._invalidate, names, new_incarnation(), pack_tags(tags), self._ledger_limit)
+    async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:
+        await self._run("invalidate", pack_tags(tags), self._limits[0], *_fence(surveyed))
+
+    async def survey(self, since: Fence | None) -> Survey:
+        incarnation, stamp, whole, tags, texts = await self._run("survey", *_fence(since))
+        searches = tuple(map(unpack_live, tags, texts))
+        return Survey(Fence(incarnation, stamp), searches, whole=bool(whole))
 
     async def close(self) -> None:
         """Let go of the connections, also of the other tenants that share them; an unreachable server is no error."""
@@ -128,24 +122,24 @@ class RedisStore:
             await self._client.aclose()
 
     async def get(self, name: str) -> bytes | None:
-        with _as_store_error("get"):
+        with as_store_error("get"):
             return cast(bytes | None, await self._client.get(self._shelved(name)))
 
     async def put(self, name: str, value: bytes, ttl: float) -> None:
-        with _as_store_error("put"):
+        with as_store_error("put"):
             await self._client.set(self._shelved(name), value, px=_milliseconds(ttl))
 
     async def add(self, name: str, value: bytes, ttl: float) -> bool:
-        with _as_store_error("add"):
+        with as_store_error("add"):
             return bool(await self._client.set(self._shelved(name), value, px=_milliseconds(ttl), nx=True))
 
     async def drop(self, name: str) -> None:
-        with _as_store_error("drop"):
+        with as_store_error("drop"):
             await self._client.delete(self._shelved(name))
 
     async def claim(self, key: str, ttl: float) -> bool:
         token = token_hex(16)
-        with _as_store_error("claim"):
+        with as_store_error("claim"):
             granted = bool(await self._client.set(self._claimed(key), token, px=_milliseconds(ttl), nx=True))
         if granted:
             self._tokens[key] = token
@@ -155,11 +149,11 @@ class RedisStore:
         token = self._tokens.pop(key, None)
         if token is None:
             return
-        with _as_store_error("landed"):
-            await self._run(self._landed, (self._claimed(key),), token, CHANNEL)
+        with as_store_error("landed"):
+            await self._landed.run(self._client, (self._claimed(key),), token, CHANNEL)
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
-        with _as_store_error("wait"):
+        with as_store_error("wait"):
             try:
                 async with asyncio.timeout(timeout) as bound:
                     await self._until_landed(self._claimed(key))
@@ -190,35 +184,14 @@ class RedisStore:
             self.unreadable += 1
             return None
 
-    async def _run(self, script: "_Script", names: tuple[str, ...], *values: str | bytes | int) -> Any:
-        arguments: tuple[Any, ...] = (len(names), *names, *values)
-        try:
-            return await self._client.evalsha(script.sha, *arguments)
-        except NoScriptError:  # new to this server, or flushed
-            return await self._client.eval(script.text, *arguments)
+    async def _run(self, script: str, *values: str | bytes | int, key: str | None = None) -> Any:
+        names = self._names if key is None else (*self._names, self._prefix + key)
+        with as_store_error(script):
+            return await self._scripts[script].run(self._client, names, new_incarnation(), *values)
 
 
-@dataclass(frozen=True, slots=True)
-class _Script:
-    text: str
-    sha: str
-
-    @classmethod
-    def load(cls, *names: str) -> "_Script":
-        """Join the files called `names`."""
-        return cls.of("\n".join(files("proxy.stores").joinpath(f"{name}.lua").read_text() for name in names))
-
-    @classmethod
-    def of(cls, text: str) -> "_Script":
-        return cls(text, hashlib.sha1(text.encode()).hexdigest())  # noqa: S324 - Redis names scripts by SHA-1
-
-
-@contextlib.contextmanager
-def _as_store_error(operation: str) -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise StoreError(f"{operation}: {error or type(error).__name__}") from error
+def _fence(fence: Fence | None) -> tuple[int, ...]:
+    return () if fence is None else (fence.incarnation, fence.stamp)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,12 +1,15 @@
--- KEYS: ledger, answer. ARGV: an incarnation, should the ledger begin anew; the answer's incarnation, stamp, packed tags,
--- head and body; for how many milliseconds to keep it. Returns whether the answer is true.
-local ledger = open(tonumber(ARGV[1]))
+-- KEYS[5]: answer. ARGV: the answer's incarnation, stamp, packed tags, head and body; for how many milliseconds to keep
+-- it. Returns whether the answer is true.
+local ledger = open()
 local stamp = tonumber(ARGV[3])
+if stamp < ledger.swept then
+  return 0
+end
 local alive = is_true(ledger, tonumber(ARGV[2]), stamp, ARGV[4])
-local held = kept(KEYS[2])
+local held = kept(KEYS[5])
 if not is_kept_true(ledger, held) or (alive and stamp >= tonumber(held[2])) then
-  redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[2], 'incarnation', ARGV[2], 'stamp', ARGV[3], 'tags', ARGV[4], 'head', ARGV[5], 'body', ARGV[6])
-  redis.call('PEXPIRE', KEYS[2], ARGV[7])
+  redis.call('DEL', KEYS[5])
+  redis.call('HSET', KEYS[5], 'incarnation', ARGV[2], 'stamp', ARGV[3], 'tags', ARGV[4], 'head', ARGV[5], 'body', ARGV[6])
+  redis.call('PEXPIRE', KEYS[5], ARGV[7])
 end
 return alive and 1 or 0

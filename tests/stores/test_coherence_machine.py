@@ -23,6 +23,7 @@ from proxy.stores.failopen import FailOpen
 from proxy.stores.ledger import Ledger, new_incarnation
 from proxy.stores.memory import MemoryStore
 from proxy.stores.redis import RedisStore, connect
+from proxy.stores.scripts import Script
 
 ISSUES = 2
 SHOWS = {"issue:0": (0,), "search:jql": (0, 1)}  # the issues that the answer under a key shows
@@ -79,17 +80,17 @@ class Breakable(MemoryStore):
         if self.broken:
             raise StoreError("turned off")
 
-    async def read(self, key):
+    async def read(self, key, live=None):
         self._check()
-        return await super().read(key)
+        return await super().read(key, live)
 
     async def write(self, key, entry, fence):
         self._check()
         return await super().write(key, entry, fence)
 
-    async def invalidate(self, tags):
+    async def invalidate(self, tags, surveyed=None):
         self._check()
-        await super().invalidate(tags)
+        await super().invalidate(tags, surveyed)
 
 
 class InRedis:
@@ -363,17 +364,17 @@ def edited(script: str, old: str, new: str) -> type[RedisStore]:
     class Edited(RedisStore):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
-            for name in (f"_{script}",) if script != "ledger" else ("_read", "_write", "_invalidate"):
-                text = getattr(self, name).text
+            for name in (script,) if script in self._scripts else self._scripts:
+                text = self._scripts[name].text
                 assert text.count(old) == 1
-                setattr(self, name, type(getattr(self, name)).of(text.replace(old, new)))
+                self._scripts[name] = Script.of(text.replace(old, new))
 
     return Edited
 
 
 BROKEN_IN_REDIS = {
     "no incarnation check": edited("ledger", "incarnation ~= ledger.incarnation or ", ""),
-    "trimming without a floor": edited("invalidate", "-1 - tonumber(last[2]), FLOOR", "-1, FLOOR"),
+    "trimming without a floor": edited("ledger", "set_special(FLOOR, tonumber(last[2]))", ""),
     "no look at the run id": edited("ledger", "found[4] ~= run", "false"),
     "tags not looked at": edited("ledger", "tonumber(invalidated) > stamp", "false"),
 }

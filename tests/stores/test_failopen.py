@@ -218,7 +218,7 @@ async def test_an_invalidation_that_fails_while_the_debt_is_being_paid_stays_owe
     paying = asyncio.Event()
     recorded = backend.inner.invalidate
 
-    async def pay_slowly(tags):
+    async def pay_slowly(tags, surveyed=None):
         if EVERYTHING in tags:
             await paying.wait()
         else:

@@ -58,7 +58,7 @@ async def test_the_names_in_redis_are_those_of_the_contract(store, raw, tenant, 
     await store.put("lease:a", b"1", 60)
     await store.claim(KEY, 60)
     names = {name.decode() async for name in raw.scan_iter(f"*{tenant}*")}
-    ends = {KEY, "ledger", "shelf:lease:a", f"claim:{KEY}"}
+    ends = {KEY, "ledger", "changes", "shelf:lease:a", f"claim:{KEY}"}
     assert names == {f"tenant:{tenant}:{end}" for end in ends}
 
 
@@ -67,7 +67,7 @@ async def test_in_a_cluster_the_tenant_is_the_hash_tag_of_all_names(make_store, 
     await fill(store, make_entry())
     await store.put("lease:a", b"1", 60)
     names = {name.decode() async for name in raw.scan_iter(f"*{tenant}*")}
-    assert names == {f"{{tenant:{tenant}}}:{end}" for end in (KEY, "ledger", "shelf:lease:a")}
+    assert names == {f"{{tenant:{tenant}}}:{end}" for end in (KEY, "ledger", "changes", "shelf:lease:a")}
 
 
 @pytest.mark.parametrize("name", ["a:b", "a{b", "a}", "", "a b"])
@@ -135,7 +135,7 @@ async def test_the_ledger_holds_no_more_tags_than_its_limit(make_store, redis_ur
     store = make_store(redis_url, ledger_limit=5)
     for number in range(30):
         await store.invalidate([f"a{number}", f"b{number}", f"c{number}"])
-    assert await raw.zcard(f"tenant:{tenant}:ledger") == 5 + 4
+    assert await raw.zcard(f"tenant:{tenant}:ledger") == 5 + 6
 
 
 async def test_it_keeps_the_same_rule_as_the_ledger_in_memory(make_store, redis_url, make_entry):
@@ -169,7 +169,9 @@ async def test_a_ledger_that_was_evicted_kills_what_it_judged(store, raw, tenant
     assert (found.entry is not None, found.alive) == (True, False)
 
 
-@pytest.mark.parametrize("member", [b"\xffincarnation", b"\xffstamp", b"\xfffloor", b"\xffrun"])
+@pytest.mark.parametrize(
+    "member", [b"\xffincarnation", b"\xffstamp", b"\xfffloor", b"\xffrun", b"\xffswept", b"\xfflive"]
+)
 async def test_a_ledger_that_lost_a_part_is_lost(store, raw, tenant, make_entry, member):
     await fill(store, make_entry())
     await raw.zrem(f"tenant:{tenant}:ledger", member)

@@ -1,0 +1,70 @@
+-- The register of live queries: live.py's rule, for all processes that share this Redis.
+--
+--    live      sorted set: tag -> stamp of its registration
+--    queries   hash: tag -> "registered life text", the times in milliseconds
+--
+-- Forgetting a query makes its answers old in the same step, so nothing that is true depends on the clock here. The
+-- ledger counts the queries: where the count is wrong, something was evicted, events may have missed what was lost, and
+-- the tenant begins anew.
+local FORGOTTEN_AT_ONCE = 100
+
+local function is_whole(ledger)
+  return redis.pcall('ZCARD', live) == ledger.live and redis.pcall('HLEN', queries) == ledger.live
+end
+
+local function with_register(ledger)
+  return is_whole(ledger) and ledger or begin(run_id())
+end
+
+local function milliseconds()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function times_of(text)
+  local registered, life = string.match(text or '', '^(%d+) (%d+) ')
+  return tonumber(registered) or 0, tonumber(life) or 0
+end
+
+local function queries_of(tags)
+  return #tags == 0 and {} or redis.call('HMGET', queries, unpack(tags))
+end
+
+-- The tags of the queries that became live after a stamp of an incarnation; all where it is not the ledger's.
+local function live_since(ledger, incarnation, stamp)
+  local all = tonumber(incarnation) ~= ledger.incarnation
+  return redis.call('ZRANGEBYSCORE', live, all and '-inf' or '(' .. stamp, '+inf'), all
+end
+
+-- Forget, oldest first, what no answer can need any more and what is too much; return the tags.
+local function forget(now, limit)
+  local oldest = redis.call('ZRANGE', live, 0, FORGOTTEN_AT_ONCE - 1)
+  local texts, excess, gone = queries_of(oldest), redis.call('ZCARD', live) - limit, {}
+  for i, tag in ipairs(oldest) do
+    local registered, life = times_of(texts[i])
+    if i > excess and now - registered <= 2 * life then
+      break
+    end
+    gone[i] = tag
+  end
+  if #gone > 0 then
+    redis.call('ZREM', live, unpack(gone))
+    redis.call('HDEL', queries, unpack(gone))
+  end
+  return gone
+end
+
+-- Register a query unless it is; writes nothing if its registration is young enough to outlive whatever is asked for now.
+local function register(ledger, tag, life, text, ledger_limit, live_limit)
+  local now, known = milliseconds(), redis.pcall('HGET', queries, tag)
+  local registered, held = times_of(type(known) == 'string' and known)
+  if now - registered <= held and tonumber(life) <= held then
+    return ledger
+  end
+  ledger = with_register(ledger)
+  redis.call('ZADD', live, ledger.stamp + 1, tag)
+  redis.call('HSET', queries, tag, string.format('%.0f %s %s', now, life, text))
+  hit(ledger, pack(forget(now, tonumber(live_limit))), tonumber(ledger_limit))
+  set_special(LIVE, redis.call('ZCARD', live))
+  return ledger
+end
