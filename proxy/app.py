@@ -13,17 +13,20 @@ from urllib.parse import urlsplit
 import redis.asyncio
 from aiohttp import web
 
+from policies.names import Names
 from proxy import config as configuration
 from proxy import upstream
 from proxy.addresses import Address
 from proxy.admin import Admin
 from proxy.answers import Renderer
+from proxy.changes import Changes
 from proxy.errors import ConfigError
 from proxy.front import Front
 from proxy.health import Health
 from proxy.journey import Crew, Journey
 from proxy.leases import Leases
 from proxy.metrics import Metrics
+from proxy.recent import Recent
 from proxy.rules import rulebook
 from proxy.schema import Config
 from proxy.schema import Tenant as TenantConfig
@@ -112,12 +115,16 @@ class App:
             observe=self._observer(name),
         )
         self._upstreams.append(jira)
+        names, recent = Names(), Recent(time.monotonic)
+        changes = Changes(store, names, recent, lambda source: self.metrics.invalidations.labels(name, source).inc())
         leases = Leases(store, settings.lease)
         travel = Travel(
-            jira,
-            store,
-            store,
-            leases,
+            upstream=jira,
+            store=store,
+            landings=store,
+            leases=leases,
+            names=names,
+            recent=recent,
             secret=self._secret,
             site_names=(urlsplit(settings.upstream).hostname or "").endswith(_NAMING_SITES),
             max_body=config.limits.max_body,
@@ -127,6 +134,7 @@ class App:
         return Crew(
             rulebook=self._rulebook,
             store=store,
+            changes=changes,
             leases=leases,
             upstream=jira,
             travel=travel,

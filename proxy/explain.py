@@ -15,6 +15,7 @@ from policies.callers import Untrackable, identify
 from policies.canon import key
 from policies.model import Match, Pass, Read, Request, Why, Write
 from policies.rulebook import Rulebook
+from policies.searches import live
 from proxy.schema import Config
 
 CACHEABLE = "cacheable"
@@ -61,7 +62,8 @@ def _judged(request: Request, match: Match) -> Match:
 
 def _told(rulebook: Rulebook, match: Match, request: Request) -> dict[str, Any]:
     match match:
-        case Read(entity=entity, policy=policy, tags=tags):
+        case Read(entity=entity, policy=policy):
+            tags = live(request, match)[0].tags
             kept = {"ttl": policy.ttl, "scope": policy.scope.value, "tags": sorted(tags)}
             return _outcome(entity, "cache", CACHEABLE) | kept
         case Pass(why=why):

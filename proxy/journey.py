@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
-from policies import canon
+from policies import canon, searches
 from policies.callers import Anonymous, Credentialed, Untrackable, identify, partition
 from policies.decide import Decision, Fetch, Forward, Refuse, Serve, decide, lifetime
 from policies.directives import asked
@@ -19,6 +19,7 @@ from policies.rulebook import Rulebook
 from policies.settle import Keep, Relay, StandIn
 from proxy import answers, relay
 from proxy.answers import Answer, Renderer, Sending, Whole
+from proxy.changes import Changes
 from proxy.errors import StoreError, UpstreamError
 from proxy.flights import Boarded, Flights, Missed, Seal
 from proxy.incoming import Incoming
@@ -38,6 +39,7 @@ class Crew:
 
     rulebook: Rulebook
     store: Store
+    changes: Changes
     leases: Leases
     upstream: Upstream
     travel: Travel
@@ -100,6 +102,7 @@ class Journey:
             if body is None:
                 return await self._forward(incoming, Why.UNREADABLE_BODY)
             request = replace(request, body=body)
+        read, live = searches.live(request, read)
         attempt: Attempt | Answer = Attempt()
         while isinstance(attempt, Attempt):
             question = await self._question(incoming, request, read, caller, apart=attempt.apart)
@@ -107,7 +110,7 @@ class Journey:
                 return await self._forward(incoming, Why.UNREADABLE_BODY)
             if question.key in self._too_large:
                 return await self._forward(incoming, Why.TOO_LARGE)
-            found = await self._crew.store.read(question.key)
+            found = await self._crew.store.read(question.key, live)
             attempt = await self._act(incoming, question, found, attempt)
         return attempt
 
@@ -242,7 +245,7 @@ class Journey:
         # The store that could not note it serves nothing from now on (proxy.stores.failopen), so the client may go on.
         with suppress(StoreError):
             if tags:
-                await self._crew.store.invalidate(tags)
+                await self._crew.changes.wrote(tags)
 
     async def _finish(self, write: Coroutine[Any, Any, Answer]) -> Answer:
         """See a write through to its end although its client may leave."""

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import assert_never
 
 from policies import canon, conditional, login
@@ -15,12 +16,17 @@ from policies.decide import Fetch
 from policies.headers import end_to_end, replayable
 from policies.links import Site
 from policies.model import Entry, Fence, Read, Request, Why
+from policies.names import MANY, Names, by_index
+from policies.reconcile import reconcilable, reconciled
+from policies.references import references
+from policies.searches import ISSUES, SEARCHES
 from policies.settle import Fail, Failure, Keep, Settlement, settle
 from policies.settle import Reply as LawReply
 from proxy.answers import Fetched, Pairs, TooLargeError, decoded, is_json_answer, parsed
 from proxy.errors import UpstreamError
 from proxy.flights import Landing, Seal
 from proxy.leases import Leases
+from proxy.recent import Recent
 from proxy.stores import Landings, Store
 from proxy.upstream import Reply, Upstream
 
@@ -48,8 +54,8 @@ _NOT_ASKED_OF_JIRA = frozenset(
     }
 )
 
-# Seconds for which a process may claim a question. Should it die on the way, the others wait no longer than this; a trip
-# that takes longer costs one more call from each of them.
+# Seconds for which a process may claim a question. Should it die on the way, the others wait no longer than this;
+# a trip that takes longer costs one more call from each of them.
 _CLAIM = 3.0
 
 
@@ -107,11 +113,13 @@ class Travel:
 
     def __init__(
         self,
+        *,
         upstream: Upstream,
         store: Store,
         landings: Landings,
         leases: Leases,
-        *,
+        names: Names,
+        recent: Recent,
         secret: bytes,
         site_names: bool,
         max_body: int,
@@ -122,6 +130,8 @@ class Travel:
         self._store = store
         self._landings = landings
         self._leases = leases
+        self._names = names
+        self._recent = recent
         self._secret = secret
         self._site_names = site_names
         self._max_body = max_body
@@ -163,6 +173,8 @@ class Travel:
     async def _fetch(self, question: Question) -> Fetched | None:
         """Ask Jira and read the answer; None if it is too large to be read whole."""
         request = question.request
+        if reconcilable(question.read):
+            request = reconciled(request, self._recent.ids())
         headers = [pair for pair in end_to_end(question.headers) if pair[0].lower() not in _NOT_ASKED_OF_JIRA]
         headers.append(("Accept-Encoding", "gzip"))
         method = "GET" if request.method == "HEAD" else request.method
@@ -231,12 +243,24 @@ class Travel:
             body=fetched.body,
             coding=fetched.coding,
             etag=conditional.etag(plain),
-            tags=question.read.tags,
+            tags=self._tags(question.read, plain),
             stored=self._clock(),
             ttl=keep.ttl,
             keep=keep.keep,
             cost=fetched.cost,
         )
+
+    def _tags(self, read: Read, plain: bytes) -> tuple[str, ...]:
+        """Name everything that makes the answer old: what its route says, and every entity that its body embeds."""
+        if read.type == "media":
+            return read.tags
+        found = references(plain)
+        self._names.learn(found.aliases)
+        paired = frozenset(chain.from_iterable(found.aliases))
+        tags = self._names.for_answer(found.tags.union(read.tags), paired)
+        if not {ISSUES, SEARCHES}.isdisjoint(read.tags):
+            tags = by_index(tags)
+        return tuple(tags | {MANY} if found.collapsed else tags)
 
 
 def _fetched(reply: Reply, body: bytes, limit: int, cost: float) -> Fetched:
