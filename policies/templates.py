@@ -2,12 +2,14 @@
 
 A hole names a placeholder of the route (`{issue}`), a query parameter (`{query.accountId}`), or a place in the JSON of
 the request's body or of the answer (`{body.fields.parent.key}`, `{answer.issues[].id}`). `[]` means each element of a
-list, or each value of an object. `|project` after the place takes the project's key out of an issue's key. A hole that
-finds nothing yields no tag; one that finds many yields many.
+list, or each value of an object. A hole that finds nothing yields no tag; one that finds many yields many.
+
+What is found may be narrowed: `|project` takes the project's key out of an issue's key, `|key` keeps only what is an
+issue's key, `|issue` and `|attachment` take the id out of a link to one.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -22,7 +24,7 @@ ISSUE_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[0-9]+")
 """The shape of an issue's key. Jira takes keys in any case and writes them in capitals."""
 
 _HOLE = re.compile(r"\{([^{}]*)\}")
-_PLACE = re.compile(r"[A-Za-z_][\w-]*(?:\[\])?(?:\.[A-Za-z_][\w-]*(?:\[\])?)*(?:\|project)?")
+_PLACE = re.compile(r"[A-Za-z_][\w-]*(?:\[\])?(?:\.[A-Za-z_][\w-]*(?:\[\])?)*(?:\|(?:project|key|issue|attachment))?")
 _STEP = re.compile(r"\[\]|[^.\[\]]+")
 _KEYED = frozenset({"issue", "project", "epic"})  # kinds that are named by key or by id
 
@@ -34,7 +36,7 @@ class Hole:
     source: str
     steps: tuple[str, ...]
     upper: bool
-    project: bool
+    part: str  # what is taken of the text found: one of _PARTS, or "" for all of it
 
     def values(self, sources: Sources) -> list[str]:
         """Every text or whole number found at this place."""
@@ -44,7 +46,7 @@ class Hole:
         return [text for value in found if (text := self._written(_text(value)))]
 
     def _written(self, text: str) -> str:
-        text = _project(text) if self.project else text
+        text = _PARTS[self.part](text) if self.part else text
         return text.upper() if self.upper else text
 
 
@@ -94,7 +96,9 @@ class Named:
         if len(template.holes) != 1 or template.holes[0].source != "path":
             return None
         (hole,) = template.holes
-        return cls(template.literals[0], hole.steps[0], template.literals[1], hole.upper, hole.project)
+        if hole.part not in ("", "project"):
+            return None
+        return cls(template.literals[0], hole.steps[0], template.literals[1], hole.upper, hole.part == "project")
 
     def fill(self, params: Mapping[str, str]) -> str:
         """Write the tag, or nothing."""
@@ -117,19 +121,36 @@ def parameters(query: str) -> dict[str, list[str]]:
 def _hole(place: str, kind: str, placeholders: frozenset[str]) -> Hole:
     if not _PLACE.fullmatch(place):
         raise ValueError(f"{{{place}}} is not a place")
-    where, _, project = place.partition("|")
+    where, _, part = place.partition("|")
     first, *steps = _STEP.findall(where)
     if first in placeholders and not steps:
-        return Hole("path", (first,), first in _KEYED or kind in _KEYED, bool(project))
+        return Hole("path", (first,), first in _KEYED or kind in _KEYED, part)
     if first == "query" and len(steps) == 1:
-        return Hole("query", (*steps, "[]"), kind in _KEYED, bool(project))
+        return Hole("query", (*steps, "[]"), kind in _KEYED, part)
     if first in UNREAD:
-        return Hole(first, tuple(steps), kind in _KEYED, bool(project))
+        return Hole(first, tuple(steps), kind in _KEYED, part)
     raise ValueError(f"{{{place}}} is no placeholder of the route")
 
 
 def _project(key: str) -> str:
     return key.rpartition("-")[0] if ISSUE_KEY.fullmatch(key) else ""
+
+
+def _key(text: str) -> str:
+    return text if ISSUE_KEY.fullmatch(text) else ""
+
+
+def _linked(kind: str) -> Callable[[str], str]:
+    link = re.compile(rf"/{kind}/([0-9]+)(?:[/?#]|$)")
+    return lambda text: found[1] if (found := link.search(text)) else ""
+
+
+_PARTS: Mapping[str, Callable[[str], str]] = {
+    "project": _project,
+    "key": _key,
+    "issue": _linked("issue"),
+    "attachment": _linked("attachment"),
+}
 
 
 def _text(value: Any) -> str:
