@@ -11,7 +11,6 @@ from typing import Any, Final
 from policies.change import Change, Changed
 from policies.jql import Issue, before, issue_view, untouched
 from policies.model import EVERYTHING
-from policies.names import Names
 from policies.rows import EventRow, Shown
 from policies.templates import ISSUE_KEY, Sources, Template
 
@@ -63,17 +62,16 @@ def _read(row: EventRow, sources: Sources) -> Change | None:
     """Lay a row over a body; None if the body does not name what the row is about."""
     if row.nothing:
         return Change(frozenset())
-    issues = _issues(row, sources)
+    shown = _shown(row, sources["body"])
+    issues = frozenset().union(*(_tags_of(state) for state in _states(shown)))
+    names = (name for template in row.issues for name in template.fill(sources))
+    named = frozenset(f"issue:{name.upper()}" for name in names if _is_name(name))
     tags = frozenset(tag for template in row.tags for tag in template.fill(sources))
-    if not (issues if row.issue or row.issues else _says_something(row.tags, tags)):
+    if not (issues | named if row.issue or row.issues else _says_something(row.tags, tags)):
         return None
-    tags = tags.union(*(_tags_of(state) for each in issues for state in _states(each)))
-    if issues or row.all_searches:
-        tags |= {"issues"}
-    gone = [each for each in issues if _is_gone(each)]
-    tags = tags.union(*(_subtasks(each) for each in gone))
-    projects = frozenset().union(*(_projects(each) for each in gone if _subtasks(each)))
-    return Change(tags, issues, projects, everything=row.all_searches)
+    everything = row.all_searches or not named <= issues
+    tags = tags | issues | named | _subtasks(shown) | ({"issues"} if issues or everything else frozenset())
+    return Change(tags, () if shown is None else (shown,), _projects(shown), everything=everything)
 
 
 def _says_something(templates: Sequence[Template], tags: frozenset[str]) -> bool:
@@ -82,33 +80,21 @@ def _says_something(templates: Sequence[Template], tags: frozenset[str]) -> bool
     return bool(tags - fixed) or len(fixed) == len(templates)
 
 
-# The issues of an event: the one that is shown, and those that are only named.
-
-
-def _issues(row: EventRow, sources: Sources) -> tuple[Changed, ...]:
-    shown = _shown(row, sources["body"])
-    known = {name for each in shown for state in _states(each) for name in (state.id, state.key)}
-    names = dict.fromkeys(name for template in row.issues for name in template.fill(sources))
-    return (*shown, *(_unseen(name) for name in names if name not in known and _is_name(name)))
+# The issue that the body shows. Of one that is only named nobody can tell what it is like, nor by its id where it is.
 
 
 def _is_name(text: str) -> bool:
     return bool(_ID.fullmatch(text) or ISSUE_KEY.fullmatch(text))
 
 
-def _unseen(name: str) -> Changed:
-    issue = Issue(name, "", {}) if name.isdigit() else Issue("", name.upper(), {})
-    return Changed(issue, issue)
-
-
-def _states(changed: Changed) -> tuple[Issue, ...]:
-    return tuple(state for state in (changed.before, changed.after) if state is not None)
-
-
-def _shown(row: EventRow, body: Any) -> tuple[Changed, ...]:
+def _shown(row: EventRow, body: Any) -> Changed | None:
     issue = body.get("issue") if isinstance(body, dict) else None
     view = _view(issue) if isinstance(issue, dict) else None
-    return () if row.issue is None or view is None else (_STATES[row.issue](view, body),)
+    return None if row.issue is None or view is None else _STATES[row.issue](view, body)
+
+
+def _states(changed: Changed | None) -> tuple[Issue, ...]:
+    return () if changed is None else tuple(state for state in (changed.before, changed.after) if state is not None)
 
 
 def _view(issue: Mapping[str, Any]) -> Issue | None:
@@ -177,6 +163,15 @@ def _project(issue: Issue) -> str:
 # Subtasks are deleted and moved with their issue, and Jira need not announce them.
 
 
+def _subtasks(changed: Changed | None) -> frozenset[str]:
+    if changed is None or not _is_gone(changed):
+        return frozenset()
+    listed = [state.fields.get("subtasks") for state in _states(changed)]
+    several = [each for subtasks in listed if isinstance(subtasks, list) for each in subtasks]
+    views = [_view(each) for each in several if isinstance(each, dict)]
+    return frozenset(tag for view in views if view is not None for tag in _names(view))
+
+
 def _is_gone(changed: Changed) -> bool:
     """Tell whether an issue was deleted or moved. One of which no former key is known may have been moved."""
     if changed.before is None:
@@ -184,34 +179,6 @@ def _is_gone(changed: Changed) -> bool:
     return changed.after is None or changed.before.key != changed.after.key
 
 
-def _subtasks(changed: Changed) -> list[str]:
-    listed = [state.fields.get("subtasks") for state in _states(changed)]
-    several = [each for subtasks in listed if isinstance(subtasks, list) for each in subtasks]
-    views = [_view(each) for each in several if isinstance(each, dict)]
-    return [tag for view in views if view is not None for tag in _names(view)]
-
-
-def _projects(changed: Changed) -> set[str]:
-    return {_project(state) for state in _states(changed) if state.key}
-
-
-# What the law alone cannot know.
-
-
-def located(change: Change, names: Names) -> Change:
-    """Put projects in the place of issues of which only a name is told; everything, if one is in an unknown place."""
-    named = [each for each in change.issues if not any(state.fields for state in _states(each))]
-    if not named:
-        return change
-    keys = [_key(state, names) for each in named for state in _states(each)]
-    projects = frozenset(key.rpartition("-")[0] for key in keys)
-    return Change(
-        tags=change.tags,
-        issues=tuple(each for each in change.issues if each not in named),
-        projects=change.projects | projects - {""},
-        everything=change.everything or not all(keys),
-    )
-
-
-def _key(issue: Issue, names: Names) -> str:
-    return issue.key or (names.key_of(f"issue:{issue.id}") or "").removeprefix("issue:")
+def _projects(changed: Changed | None) -> frozenset[str]:
+    """Name the projects that subtasks left or came to."""
+    return frozenset(_project(state) for state in _states(changed) if state.key and _subtasks(changed))

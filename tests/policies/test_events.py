@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies import jql
-from policies.announcements import ANYTHING, LIMIT, located
+from policies.announcements import ANYTHING, LIMIT
 from policies.change import Change
 from policies.model import EVERYTHING, Policy, Read, Request
-from policies.names import Names
 from policies.references import references
 from policies.rulebook import PolicyError, Rulebook
 
@@ -68,7 +67,7 @@ LABELS = "api/3/label"
 SITE = "api/3/configuration"
 
 # Event, what its body has besides its name, reads that it must make old, and which searches: "all", "some" (those that
-# its issues concern) or "none".
+# the issue concerns which the body shows) or "none".
 EVENTS = [
     ("jira:issue_created", {"issue": ISSUE}, [ISSUE_1, BY_ID, BOARD_LIST, LABELS], "some"),
     (
@@ -84,23 +83,23 @@ EVENTS = [
         "issue_property_deleted",
         {"property": {"key": "x", "self": "https://jira.example/rest/api/2/issue/10001/properties/x"}},
         ["api/3/issue/10001/properties"],
-        "some",
+        "all",
     ),
-    ("worklog_created", {"worklog": WORKLOG}, [BY_ID, "api/2/issue/10001/worklog"], "some"),
-    ("worklog_updated", {"worklog": WORKLOG}, [BY_ID, "api/2/issue/10001/worklog/8"], "some"),
-    ("worklog_deleted", {"worklog": WORKLOG}, [BY_ID, "POST api/3/worklog/list"], "some"),
+    ("worklog_created", {"worklog": WORKLOG}, [BY_ID, "api/2/issue/10001/worklog"], "all"),
+    ("worklog_updated", {"worklog": WORKLOG}, [BY_ID, "api/2/issue/10001/worklog/8"], "all"),
+    ("worklog_deleted", {"worklog": WORKLOG}, [BY_ID, "POST api/3/worklog/list"], "all"),
     (
         "comment_created",
         {"comment": COMMENT, "issue": ISSUE},
         [ISSUE_1, COMMENTS, "servicedeskapi/request/PROJ-1"],
         "some",
     ),
-    ("comment_updated", {"comment": COMMENT}, [COMMENTS, "api/3/comment/5/properties"], "some"),
-    ("comment_deleted", {"comment": COMMENT, "user": LOGIN}, [COMMENTS, BY_ID], "some"),
+    ("comment_updated", {"comment": COMMENT}, [COMMENTS, "api/3/comment/5/properties"], "all"),
+    ("comment_deleted", {"comment": COMMENT, "user": LOGIN}, [COMMENTS, BY_ID], "all"),
     ("attachment_created", {"attachment": ATTACHMENT, "issue": ISSUE}, [ISSUE_1, "api/3/attachment/70"], "some"),
     ("attachment_deleted", {"attachment": ATTACHMENT}, [ISSUE_1, BY_ID, "api/3/attachment/70"], "all"),
-    ("issuelink_created", {"issueLink": LINK}, [BY_ID, BY_ID_2, "api/3/issueLink/12"], "some"),
-    ("issuelink_deleted", {"issueLink": LINK}, [BY_ID, BY_ID_2, "api/3/issueLink/12"], "some"),
+    ("issuelink_created", {"issueLink": LINK}, [BY_ID, BY_ID_2, "api/3/issueLink/12"], "all"),
+    ("issuelink_deleted", {"issueLink": LINK}, [BY_ID, BY_ID_2, "api/3/issueLink/12"], "all"),
     ("issuetype_created", {"issuetype": {"id": "1"}}, ["api/3/issuetype", "api/3/issue/createmeta"], "all"),
     ("issuetype_updated", {"issuetype": {"id": "1"}}, [ISSUE_1, "api/3/issuetype/1"], "all"),
     ("issuetype_deleted", {"issuetype": {"id": "1"}}, [ISSUE_1, "api/3/project/PROJ"], "all"),
@@ -161,6 +160,7 @@ SHAPES = [
     (None, {"accountId": "712020:a-b", "username": "x"}, {}, ["api/3/user?accountId=712020%3Aa-b"], "all"),
     (None, {"accountId": "712020:a-b", "username": "x"}, {}, ["api/3/users/search"], "all"),
     (None, None, {"issue": "PROJ-1", "project": "PROJ"}, [ISSUE_1, BOARD_LIST], "all"),
+    (None, None, {"issue": "proj-1"}, [ISSUE_1], "all"),
     (None, None, {"issue_id": "10001", "issue": "${issue.key}"}, [BY_ID], "all"),
     (None, None, {"issue": "${issue.key}", "project": "PROJ"}, ["api/3/project/PROJ", BY_ID, BOARD_LIST], "all"),
     (None, None, {"issue": "${issue.key}"}, [SITE, ISSUE_1], "all"),
@@ -421,29 +421,6 @@ def test_a_change_of_more_things_than_can_be_named_is_one_of_everything(rulebook
     assert announced(rulebook, "jira:issue_updated", issue=issue(issuelinks=links)) == ANYTHING
 
 
-# ---------------------------------------------------------------- where an issue is
-
-
-def test_an_issue_known_by_name_is_where_its_key_says(rulebook):
-    names = Names()
-    names.learn([("issue:10001", "issue:PROJ-1"), ("issue:10002", "issue:OTHER-2")])
-    change = located(announced(rulebook, "issuelink_created", issueLink=LINK), names)
-    assert (change.issues, change.projects, change.everything) == ((), {"PROJ", "OTHER"}, False)
-    assert {"issue:10001", "issue:10002"} <= change.tags
-
-
-def test_an_issue_in_an_unknown_place_concerns_every_search(rulebook):
-    names = Names()
-    names.learn([("issue:10001", "issue:PROJ-1")])
-    change = located(announced(rulebook, "issuelink_created", issueLink=LINK), names)
-    assert (change.issues, change.projects, change.everything) == ((), {"PROJ"}, True)
-
-
-def test_an_issue_that_is_shown_needs_no_place(rulebook):
-    change = announced(rulebook, "jira:issue_updated", issue=ISSUE)
-    assert located(change, Names()) is change
-
-
 # ---------------------------------------------------------------- any body at all
 
 JSON = st.recursive(
@@ -485,7 +462,7 @@ def test_any_body_is_read_to_some_end(rulebook, event, body):
     change = rulebook.announced(event, body, {"issue": "${issue.key}"})
     assert isinstance(change, Change)
     assert all(isinstance(tag, str) and tag for tag in change.tags)
-    for changed in located(change, Names()).issues:
+    for changed in change.issues:
         for query in QUERIES:
             assert jql.may_affect(query, changed.after, changed.before) in (True, False)
 
@@ -502,8 +479,8 @@ def test_a_recorded_body_names_its_issue(rulebook, path):
     assert {f"issue:{shown[name]}" for name in ("id", "key") if name in shown} <= change.tags
     assert "issues" in change.tags
     assert EVERYTHING not in change.tags
-    assert not change.everything
-    assert len(change.issues) == 1
+    assert change.everything != bool(change.issues)
+    assert len(change.issues) == ("issue" in body)
 
 
 # ---------------------------------------------------------------- loading
