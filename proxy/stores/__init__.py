@@ -1,7 +1,8 @@
-"""What the proxy needs of a store: three small protocols, all of one tenant.
+"""What the proxy needs of a store: four small protocols, all of one tenant.
 
-A store holds answers and the ledger that says which of them are still true (docs/coherence.md). A shelf holds small
-shared values that expire. Landings let processes share one trip to Jira. A failure of any of them is a StoreError.
+A store holds answers and the ledger that says which of them are still true (docs/coherence.md). Echoes repeat
+invalidations. A shelf holds small shared values that expire. Landings let processes share one trip to Jira. A failure
+of any of them is a StoreError.
 """
 
 from collections.abc import Collection
@@ -37,6 +38,16 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and memory."""
+
+
+class Echoes(Protocol):
+    """Invalidations that are repeated later, because Jira's index lags behind what it announced."""
+
+    async def postpone(self, tags: Collection[str], delays: Collection[float]) -> None:
+        """Invalidate `tags` again after each of `delays` seconds, by whichever process is there to do it."""
+
+    async def repeat(self) -> float | None:
+        """Invalidate what is due; tell in how many seconds the next is, None if nothing is postponed."""
 
 
 class Shelf(Protocol):

@@ -8,6 +8,8 @@ What an operation answers while the backend cannot be asked errs to the safe sid
     add             True: a delivery seen twice is applied twice, which does no harm; one taken for seen would be lost
     claim, wait     granted, over: this process makes its own trip
     put, landed     nothing
+    postpone        StoreError: as for an invalidation, of which it is a part
+    repeat          nothing is due
     drop            nothing yet: it is owed
     invalidate      StoreError, so that a webhook can ask Jira to deliver it again: it is owed
     survey          StoreError: nobody knows which queries an event concerns
@@ -23,7 +25,7 @@ from typing import Protocol, TypeVar
 
 from policies.model import EVERYTHING, Entry, Fence, Live, Lookup, Survey
 from proxy.errors import StoreError
-from proxy.stores import Landings, Shelf, Store
+from proxy.stores import Echoes, Landings, Shelf, Store
 
 T = TypeVar("T")
 
@@ -33,7 +35,7 @@ DROPS_OWED = 10_000
 """How many names are remembered for dropping. More than that are a flood of credentials that never had a lease."""
 
 
-class Backend(Store, Shelf, Landings, Protocol):
+class Backend(Store, Echoes, Shelf, Landings, Protocol):
     """All that a store does for one tenant."""
 
 
@@ -46,7 +48,7 @@ class State(StrEnum):
 
 
 class FailOpen:
-    """Store, Shelf and Landings over `backend`, of which only `invalidate` and `survey` ever raise (StoreError).
+    """Store, Shelf and Landings over `backend`, of which only `invalidate`, `postpone` and `survey` ever raise.
 
     After a failure the backend is left alone for `pause` seconds of `clock`, then one operation tries it. `on_error` is
     told the name of each operation that failed.
@@ -104,6 +106,17 @@ class FailOpen:
         except StoreError:
             self._fail("survey")
             raise
+
+    async def postpone(self, tags: Collection[str], delays: Collection[float]) -> None:
+        """Note what to invalidate again, or raise StoreError."""
+        try:
+            await self._backend.postpone(tags, delays)
+        except StoreError:
+            self._fail("postpone")
+            raise
+
+    async def repeat(self) -> float | None:
+        return await self._attempt("repeat", self._backend.repeat, None)
 
     async def close(self) -> None:
         await self._backend.close()

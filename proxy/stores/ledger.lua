@@ -1,5 +1,5 @@
 -- One tenant's ledger of invalidations: ledger.py's rule, for all processes that share this Redis. It opens every script.
--- KEYS: ledger, live, queries, changes, and in some scripts an answer. ARGV[1]: an incarnation, should one begin.
+-- KEYS: ledger, live, queries, changes, echoes, and in some scripts an answer. ARGV[1]: an incarnation, should one begin.
 --
 -- The ledger is a single sorted set, so that eviction, FLUSHALL or a failover loses all of it at once or nothing.
 -- A tag's score is the stamp of its last invalidation. Some members are no tags: their names are not UTF-8, so no tag
@@ -12,18 +12,24 @@ local SPECIAL = {
   '\255run', -- the server process that knows of all invalidations
   '\255swept', -- what was asked for before this stamp is not kept
   '\255live', -- how many queries are registered, so that the loss of the register is noticed
+  '\255echoes', -- how many echoes are due, for the same reason
 }
-local INCARNATION, STAMP, FLOOR, RUN, SWEPT, LIVE = unpack(SPECIAL)
+local INCARNATION, STAMP, FLOOR, RUN, SWEPT, LIVE, ECHOES = unpack(SPECIAL)
 local CHUNK = 1000 -- unpack() may fill Lua's stack of 8000, and ZADD takes two values for each tag
 local CHANGES_KEPT = 1000
 
-local key, live, queries, changes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local key, live, queries, changes, echoes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
 -- A Redis that restarted or took over may have lost the last invalidations. It is another process then, with another
 -- run id. Asking the server itself leaves no gap between a reconnection and what the client has heard of it.
 local function run_id()
   local told = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
   return tonumber(string.sub(told, 1, 12), 16)
+end
+
+local function milliseconds()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
 local function set_special(name, value)
@@ -42,12 +48,23 @@ local function announce(ledger, packed)
   end
 end
 
+local function count_echoes()
+  local count = redis.pcall('ZCARD', echoes)
+  if type(count) ~= 'number' then -- something else lies under the name
+    redis.call('DEL', echoes)
+    return 0
+  end
+  return count
+end
+
 local function begin(run)
-  local ledger = {incarnation = tonumber(ARGV[1]), stamp = 0, floor = 0, swept = 0, live = 0}
+  local ledger = {incarnation = tonumber(ARGV[1]), stamp = 0, floor = 0, swept = 0, live = 0, echoes = count_echoes()}
   redis.call('DEL', key, live, queries)
   for _, name in ipairs({STAMP, FLOOR, SWEPT, LIVE}) do
     set_special(name, 0)
   end
+  -- What is due stays due: answers that are fetched now may come from an index that lags.
+  set_special(ECHOES, count_echoes())
   set_special(INCARNATION, ledger.incarnation)
   set_special(RUN, run)
   announce(ledger, '*\n')
@@ -67,7 +84,7 @@ local function open()
   if found[4] ~= run then
     return begin(run)
   end
-  return {incarnation = found[1], stamp = found[2], floor = found[3], swept = found[5], live = found[6]}
+  return {incarnation = found[1], stamp = found[2], floor = found[3], swept = found[5], live = found[6], echoes = found[7]}
 end
 
 -- Call visit() with the tags of a packed list, each ended by a newline, a thousand at a time, while it returns true.

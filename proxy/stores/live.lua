@@ -16,11 +16,6 @@ local function with_register(ledger)
   return is_whole(ledger) and ledger or begin(run_id())
 end
 
-local function milliseconds()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
-
 local function times_of(text)
   local registered, life = string.match(text or '', '^(%d+) (%d+) ')
   return tonumber(registered) or 0, tonumber(life) or 0

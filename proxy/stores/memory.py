@@ -1,7 +1,9 @@
 """A tenant's answers, ledger and small values in this process's memory. Nothing to install, nothing survives."""
 
+import heapq
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from itertools import count
 
 from policies.model import Entry, Fence, Live, Lookup, Survey
 from proxy.stores.ledger import Ledger, new_incarnation
@@ -25,7 +27,7 @@ def size_of(key: str, entry: Entry) -> int:
 
 
 class MemoryStore:
-    """Store, Shelf and Landings of one tenant, for one process.
+    """All that a store does for one tenant, in one process.
 
     `max_bytes` bounds the answers; the shelf has a small room of its own. `clock` gives seconds and only its
     differences matter. `ledger_limit` is how many invalidated tags are remembered one by one, `live_limit` how many
@@ -46,6 +48,8 @@ class MemoryStore:
         self._clock = clock
         self._answers: Lru[_Kept] = Lru(max_bytes, clock)
         self._shelf: Lru[bytes] = Lru(SHELF_BYTES, clock)
+        self._echoes: list[tuple[float, int, frozenset[str]]] = []  # a heap: due, in which order noted, tags
+        self._order = count()
 
     def __repr__(self) -> str:
         return f"<MemoryStore {self._answers!r} {self._ledger!r}>"
@@ -85,6 +89,16 @@ class MemoryStore:
     async def survey(self, since: Fence | None) -> Survey:
         now = self._ledger.fence
         return Survey(now, self._since(since), whole=since is None or since.incarnation != now.incarnation)
+
+    async def postpone(self, tags: Collection[str], delays: Collection[float]) -> None:
+        for delay in delays:
+            heapq.heappush(self._echoes, (self._clock() + delay, next(self._order), frozenset(tags)))
+
+    async def repeat(self) -> float | None:
+        now = self._clock()
+        while self._echoes and self._echoes[0][0] <= now:
+            self._ledger.invalidate(heapq.heappop(self._echoes)[2])
+        return self._echoes[0][0] - now if self._echoes else None
 
     async def close(self) -> None:
         self._answers.clear()

@@ -38,8 +38,8 @@ from proxy.stores.wakeups import CHANNEL, Wakeups
 LOOK_EVERY = 0.25
 """Seconds between two looks at a claim whose landing is not heard: it lapsed, or the subscription broke."""
 
-_OWN_NAMES = ("ledger", "live", "queries", "changes")
-_OVER_THE_LEDGER = ("read", "write", "invalidate", "survey")
+_OWN_NAMES = ("ledger", "live", "queries", "changes", "echoes")
+_OVER_THE_LEDGER = ("read", "write", "invalidate", "survey", "postpone", "repeat")
 _TENANT = re.compile(r"[^:{}\s]+")
 
 
@@ -89,7 +89,7 @@ class RedisStore:
         self._limits = ledger_limit, live_limit
         self._wakeups = wakeups or Wakeups(client)
         self._tokens: dict[str, str] = {}
-        self._scripts = {name: Script.load("ledger", "live", name) for name in _OVER_THE_LEDGER}
+        self._scripts = {name: Script.load("ledger", "live", "echoes", name) for name in _OVER_THE_LEDGER}
         self._landed = Script.load("landed")
         self.unreadable = 0  # answers that were found damaged and treated as absent
 
@@ -114,6 +114,13 @@ class RedisStore:
         incarnation, stamp, whole, tags, texts = await self._run("survey", *_fence(since))
         searches = tuple(map(unpack_live, tags, texts))
         return Survey(Fence(incarnation, stamp), searches, whole=bool(whole))
+
+    async def postpone(self, tags: Collection[str], delays: Collection[float]) -> None:
+        await self._run("postpone", pack_tags(tags), token_hex(8), *map(_milliseconds, delays))
+
+    async def repeat(self) -> float | None:
+        coming = await self._run("repeat", self._limits[0])
+        return None if coming is None else coming / 1000
 
     async def close(self) -> None:
         """Let go of the connections, also of the other tenants that share them; an unreachable server is no error."""

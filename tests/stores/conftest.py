@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
+import redis.asyncio
 from fakeredis import FakeAsyncRedis
 from fakeredis._commands import command  # fakeredis offers no public way to teach it a command
 from fakeredis.commands_mixins.server_mixin import ServerCommandsMixin
@@ -86,3 +87,10 @@ async def new_store(
 @pytest.fixture
 def store(new_store: Callable[..., MemoryStore | RedisStore]) -> MemoryStore | RedisStore:
     return new_store()
+
+
+@pytest.fixture
+async def raw(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    """A client that knows nothing of stores."""
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        yield client

@@ -4,7 +4,6 @@ import asyncio
 from time import monotonic
 
 import pytest
-import redis.asyncio
 
 from proxy.stores.redis import RedisStore, connect
 from proxy.stores.wakeups import Wakeups
@@ -19,12 +18,6 @@ async def processes(redis_url, tenant):
     yield stores
     for store in stores:
         await store.close()
-
-
-@pytest.fixture
-async def raw(redis_url):
-    async with redis.asyncio.Redis.from_url(redis_url) as client:
-        yield client
 
 
 @pytest.fixture
