@@ -1,4 +1,4 @@
-"""What the proxy needs of a store: four small protocols, all of one tenant.
+"""What the proxy needs of a store: five small protocols, all of one tenant.
 
 A store holds answers and the ledger that says which of them are still true (docs/coherence.md). Echoes repeat
 invalidations. A shelf holds small shared values that expire. Landings let processes share one trip to Jira. A failure
@@ -48,6 +48,18 @@ class Echoes(Protocol):
 
     async def repeat(self) -> float | None:
         """Invalidate what is due; tell in how many seconds the next is, None if nothing is postponed."""
+
+
+class Sweep(Protocol):
+    """Forgetting answers by the look of their keys."""
+
+    async def forget(self, pattern: str) -> int:
+        """Drop all answers whose keys match a pattern of Redis (`issue:PROJ-*`); return how many were dropped.
+
+        When this returns, no answer under such a key that was asked for before the call is served or kept. Trips that
+        are in the air, to whatever key, end without keeping what they bring: nobody knows their keys here. Answers
+        under other keys that show the same entities live on; making those old is what `invalidate` is for.
+        """
 
 
 class Shelf(Protocol):

@@ -8,6 +8,11 @@ from policies.model import Entry, Live
 BREAK = "\n"
 
 
+def pack_key(key: str) -> bytes:
+    """Write a key, which may hold lone surrogates as tags may."""
+    return key.encode(errors="surrogatepass")
+
+
 def pack_tags(tags: Collection[str]) -> bytes:
     """Write tags one a line, which the scripts can read without a parser.
 
@@ -17,9 +22,14 @@ def pack_tags(tags: Collection[str]) -> bytes:
     return "".join(tag + BREAK for tag in tags).encode(errors="surrogatepass")
 
 
+def unpack_tag(packed: bytes) -> str:
+    """Read one tag as the ledger holds it."""
+    return packed.decode(errors="surrogatepass")
+
+
 def unpack_tags(packed: bytes) -> tuple[str, ...]:
     """Read what `pack_tags` wrote. Raises ValueError on anything else."""
-    *tags, rest = packed.decode(errors="surrogatepass").split(BREAK)
+    *tags, rest = unpack_tag(packed).split(BREAK)
     if rest:
         raise ValueError("the last tag has no end")
     return tuple(tags)
@@ -62,4 +72,4 @@ def pack_live(live: Live) -> tuple[int, bytes]:
 def unpack_live(tag: bytes, text: bytes | None) -> Live:
     """Read what the register holds under a tag. A text that is missing is the empty query, which all issues match."""
     _registered, life, jql = (text or b"0 0 ").split(b" ", 2)
-    return Live(tag.decode(errors="surrogatepass"), jql.decode(errors="surrogatepass"), int(life) / 1000)
+    return Live(unpack_tag(tag), jql.decode(errors="surrogatepass"), int(life) / 1000)

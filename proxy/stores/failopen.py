@@ -13,6 +13,7 @@ What an operation answers while the backend cannot be asked errs to the safe sid
     drop            nothing yet: it is owed
     invalidate      StoreError, so that a webhook can ask Jira to deliver it again: it is owed
     survey          StoreError: nobody knows which queries an event concerns
+    forget          StoreError: the operator tries again
 
 A debt is what must not be forgotten: an invalidation that was not recorded, or a lease that was not ended. While there
 is one, nothing is served from the cache; it is paid by the first operation after the pause that reaches the backend,
@@ -25,7 +26,7 @@ from typing import Protocol, TypeVar
 
 from policies.model import EVERYTHING, Entry, Fence, Live, Lookup, Survey
 from proxy.errors import StoreError
-from proxy.stores import Echoes, Landings, Shelf, Store
+from proxy.stores import Echoes, Landings, Shelf, Store, Sweep
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ DROPS_OWED = 10_000
 """How many names are remembered for dropping. More than that are a flood of credentials that never had a lease."""
 
 
-class Backend(Store, Echoes, Shelf, Landings, Protocol):
+class Backend(Store, Sweep, Echoes, Shelf, Landings, Protocol):
     """All that a store does for one tenant."""
 
 
@@ -48,7 +49,7 @@ class State(StrEnum):
 
 
 class FailOpen:
-    """Store, Shelf and Landings over `backend`, of which only `invalidate`, `postpone` and `survey` ever raise.
+    """Store, Sweep, Shelf and Landings over `backend`, of which only what says so ever raises (StoreError).
 
     After a failure the backend is left alone for `pause` seconds of `clock`, then one operation tries it. `on_error` is
     told the name of each operation that failed.
@@ -117,6 +118,14 @@ class FailOpen:
 
     async def repeat(self) -> float | None:
         return await self._attempt("repeat", self._backend.repeat, None)
+
+    async def forget(self, pattern: str) -> int:
+        """Drop answers by pattern, or raise StoreError: then some may be gone and some not."""
+        try:
+            return await self._backend.forget(pattern)
+        except StoreError:
+            self._fail("forget")
+            raise
 
     async def close(self) -> None:
         await self._backend.close()

@@ -18,11 +18,12 @@ def new_incarnation() -> int:
 class Ledger:
     """When each tag was last invalidated, in stamps; it remembers `limit` tags and treats the rest as one floor."""
 
-    def __init__(self, incarnation: int, limit: int) -> None:
+    def __init__(self, incarnation: int, limit: int, *, begun: int = 0) -> None:
         self._incarnation = incarnation
         self._limit = limit
-        self._stamp = 0
-        self._floor = 0
+        self._stamp = begun
+        self._floor = begun
+        self._swept = 0
         self._stamps: OrderedDict[str, int] = OrderedDict()  # oldest invalidation first
 
     def __repr__(self) -> str:
@@ -41,15 +42,32 @@ class Ledger:
             and all(self._stamps.get(tag, 0) <= fence.stamp for tag in tags)
         )
 
+    def takes(self, fence: Fence) -> bool:
+        """Tell whether what was asked for behind `fence` may be kept: nothing from before the last sweep may."""
+        return fence.stamp >= self._swept
+
     def invalidate(self, tags: Collection[str]) -> None:
         """Give `tags` the next stamp, which makes everything old that was fetched before and carries one of them."""
-        self._stamp += 1
+        self.learn(self._stamp + 1, tags)
+
+    def learn(self, stamp: int, tags: Collection[str]) -> None:
+        """Take in that `tags` were invalidated at `stamp`, which is not before what was learnt last."""
+        self._stamp = stamp
         for tag in tags:
-            self._stamps[tag] = self._stamp
+            self._stamps[tag] = stamp
             self._stamps.move_to_end(tag)
         self._trim()
+
+    def sweep(self) -> None:
+        """Let nothing be kept that was asked for before now."""
+        self._stamp += 1
+        self._swept = self._stamp
+
+    def raise_floor(self, stamp: int) -> None:
+        """Make everything old that was fetched before `stamp`."""
+        self._floor = max(self._floor, stamp)
 
     def _trim(self) -> None:
         # What is forgotten must not come back to life: the floor makes old whatever the forgotten stamps might have.
         while len(self._stamps) > self._limit:
-            _, self._floor = self._stamps.popitem(last=False)
+            self.raise_floor(self._stamps.popitem(last=False)[1])

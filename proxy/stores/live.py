@@ -28,7 +28,7 @@ class Register:
         return f"<Register {len(self._queries)} queries>"
 
     def is_due(self, live: Live, now: float) -> bool:
-        """Tell whether `live` is not registered, or not for as long as an answer that is asked for now may be of use."""
+        """Tell whether `live` is not registered, or not for as long as an answer asked for now may be of use."""
         held = self._queries.get(live.tag)
         return held is None or now - held.at > held.live.life or live.life > held.live.life
 

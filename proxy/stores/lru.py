@@ -1,7 +1,7 @@
 """A mapping bounded by bytes that forgets what was used longest ago, and what has expired."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -55,6 +55,9 @@ class Lru(Generic[V]):
         """Forget a value, if there is one."""
         if (item := self._items.pop(key, None)) is not None:
             self.weight -= item.size
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._items))  # so that what is found may be dropped meanwhile
 
     def clear(self) -> None:
         """Forget everything."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import count
 
 from policies.model import Entry, Fence, Live, Lookup, Survey
+from proxy.stores.coding import pack_key
+from proxy.stores.glob import compile_glob
 from proxy.stores.ledger import Ledger, new_incarnation
 from proxy.stores.live import Register
 from proxy.stores.lru import Lru
@@ -76,6 +78,8 @@ class MemoryStore:
         return Lookup(kept.entry, self._is_true(kept), self._ledger.fence)
 
     async def write(self, key: str, entry: Entry, fence: Fence) -> bool:
+        if not self._ledger.takes(fence):
+            return False
         offered, held = _Kept(entry, fence), self._answers.get(key)
         alive = self._is_true(offered)
         if held is None or not self._is_true(held) or (alive and fence.stamp >= held.fence.stamp):
@@ -99,6 +103,14 @@ class MemoryStore:
         while self._echoes and self._echoes[0][0] <= now:
             self._ledger.invalidate(heapq.heappop(self._echoes)[2])
         return self._echoes[0][0] - now if self._echoes else None
+
+    async def forget(self, pattern: str) -> int:
+        self._ledger.sweep()
+        matches = compile_glob(pattern).fullmatch
+        found = [key for key in self._answers if matches(pack_key(key)) and self._answers.get(key)]
+        for key in found:
+            self._answers.drop(key)
+        return len(found)
 
     async def close(self) -> None:
         self._answers.clear()

@@ -2,7 +2,8 @@
 
 Reading, writing, invalidating and surveying are one atomic script and one round trip each; what they do stands in the
 .lua files beside this one. Needs of the server's access rules: the commands in those files (INFO among them, which
-tells a restart or a failover: a server that refuses it is not used), and GET, SET, DEL, EXISTS, SUBSCRIBE.
+tells a restart or a failover: a server that refuses it is not used), and GET, SET, DEL, UNLINK, SCAN, EXISTS,
+SUBSCRIBE, XREAD.
 
 Names of one tenant, all under `tenant:{tenant}:` and in a cluster in one slot:
 
@@ -19,7 +20,7 @@ No type of answer is called like one of these words, so nothing collides.
 import asyncio
 import contextlib
 import re
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from secrets import token_hex
 from typing import Any, cast
 
@@ -31,6 +32,8 @@ from redis.exceptions import RedisError
 from policies.model import Entry, Fence, Live, Lookup, Survey
 from proxy.errors import ConfigError
 from proxy.stores.coding import pack_head, pack_live, pack_tags, unpack_entry, unpack_live
+from proxy.stores.glob import escape
+from proxy.stores.hearing import Ear
 from proxy.stores.ledger import new_incarnation
 from proxy.stores.scripts import Script, as_store_error
 from proxy.stores.wakeups import CHANNEL, Wakeups
@@ -38,8 +41,11 @@ from proxy.stores.wakeups import CHANNEL, Wakeups
 LOOK_EVERY = 0.25
 """Seconds between two looks at a claim whose landing is not heard: it lapsed, or the subscription broke."""
 
+SCANNED = 1000
+"""How many keys a step of a scan looks at, and how many are dropped at once."""
+
 _OWN_NAMES = ("ledger", "live", "queries", "changes", "echoes")
-_OVER_THE_LEDGER = ("read", "write", "invalidate", "survey", "postpone", "repeat")
+_OVER_THE_LEDGER = ("read", "write", "invalidate", "survey", "sweep", "postpone", "repeat")
 _TENANT = re.compile(r"[^:{}\s]+")
 
 
@@ -65,7 +71,7 @@ def connect(url: str, *, max_connections: int = 50, timeout: float = 0.25) -> re
 
 
 class RedisStore:
-    """Store, Shelf and Landings of one tenant over a shared `client`, whose replies must be bytes.
+    """Store, Sweep, Shelf and Landings of one tenant over a shared `client`, whose replies must be bytes.
 
     `cluster` makes the tenant the hash tag of all its names. `ledger_limit` is how many invalidated tags are remembered
     one by one, `live_limit` how many queries. `wakeups` is the process's subscription, to be shared by all tenants.
@@ -122,6 +128,16 @@ class RedisStore:
         coming = await self._run("repeat", self._limits[0])
         return None if coming is None else coming / 1000
 
+    async def forget(self, pattern: str) -> int:
+        await self._run("sweep")
+        # In this order: what was kept before the sweep the scan finds, and after it nothing older comes in.
+        with as_store_error("forget"):
+            return sum([await self._client.unlink(*names) async for names in self._answers(pattern)])
+
+    def ear(self) -> Ear:
+        """Make an ear for what other processes invalidate."""
+        return Ear(self._client, self._names, self._prefix + "changes")
+
     async def close(self) -> None:
         """Let go of the connections, also of the other tenants that share them; an unreachable server is no error."""
         await self._wakeups.close()
@@ -174,6 +190,18 @@ class RedisStore:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), LOOK_EVERY)
                 woken.clear()  # before the look, so that a landing after it wakes us again
+
+    async def _answers(self, pattern: str) -> AsyncIterator[list[bytes]]:
+        own, batch = {name.encode() for name in self._names}, []
+        wanted = escape(self._prefix) + pattern
+        async for name in self._client.scan_iter(wanted.encode(errors="surrogatepass"), count=SCANNED, _type="hash"):
+            if name not in own:
+                batch.append(name)
+            if len(batch) == SCANNED:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
 
     def _shelved(self, name: str) -> str:
         return f"{self._prefix}shelf:{name}"
