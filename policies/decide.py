@@ -3,7 +3,7 @@
 The other half, what to make of Jira's answer, is policies.settle.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from policies.directives import Asked
 from policies.model import Entry, Lookup, Policy, Why
@@ -56,6 +56,17 @@ def decide(asked: Asked, found: Lookup, policy: Policy, now: float, *, leased: b
     if asked.only_if_cached and isinstance(decision, Fetch):
         return Refuse(Why.ONLY_IF_CACHED)
     return decision
+
+
+def in_force(policy: Policy, stored: float, trusted_since: float | None) -> Policy:
+    """Tell the policy that rules what was stored at a moment.
+
+    `trusted_since` is since when every change is sure to have been noticed; None while nothing proves that webhooks
+    announce them all (policies.channel).
+    """
+    if policy.ttl_with_webhooks is None or trusted_since is None or stored < trusted_since:
+        return policy
+    return replace(policy, ttl=policy.ttl_with_webhooks)
 
 
 def lifetime(entry: Entry, policy: Policy) -> float:

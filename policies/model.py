@@ -120,6 +120,7 @@ class Policy:
     negative_ttl: float = 0.0
     scope: Scope = Scope.CREDENTIAL
     settle: tuple[float, ...] = ()
+    ttl_with_webhooks: float | None = None  # in place of `ttl` while webhooks are proven to announce every change
     directives: Directives = Directives.EXPLICIT
 
 

@@ -3,9 +3,11 @@
 A key is one field here and one line in config.yaml. How the values are gathered and checked together: proxy.config.
 """
 
+import re
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -66,6 +68,19 @@ def _over_defaults(given: object) -> object:
     return rows
 
 
+def _duration_or_none(value: object) -> float | None:
+    return None if value in (None, "", "null") else duration(value)
+
+
+def _authorization(value: str | None) -> str | None:
+    """Spell a credential as the header it stands for. Mistakes are told without it."""
+    if value is None or _HEADER.fullmatch(value):
+        return value
+    if ":" not in value or not value.isprintable():
+        raise ValueError("should be email:token, or 'Basic ...' or 'Bearer ...'")
+    return f"Basic {b64encode(value.encode()).decode()}"
+
+
 def _only(supported: object, spelled: str) -> AfterValidator:
     """Refuse what a later version will accept, rather than accept and ignore it."""
 
@@ -76,6 +91,8 @@ def _only(supported: object, spelled: str) -> AfterValidator:
 
     return AfterValidator(check)
 
+
+_HEADER = re.compile(r"(?i:basic|bearer) [!-~]+")
 
 Duration = Annotated[float, BeforeValidator(duration)]
 Size = Annotated[int, BeforeValidator(size)]
@@ -125,6 +142,17 @@ class Store(Section):
     """How long Redis may take before Jira is asked instead."""
 
 
+class Repair(Section):
+    """Looking for changes that no webhook announced."""
+
+    credential: Annotated[str | None, AfterValidator(_authorization), BlankIsNone] = Field(default=None, repr=False)
+    """Whom to ask as: `email:token`, or the value of an Authorization header; null: do not ask."""
+    interval: Annotated[Duration, Field(ge=0.1)] = 60.0
+    """How often to ask, at most."""
+    overlap: Duration = 120.0
+    """How far to look back beyond the time since the last answer, because Jira's index lags."""
+
+
 class Tenant(Section):
     """A Jira behind the proxy, and how its callers reach it."""
 
@@ -138,6 +166,8 @@ class Tenant(Section):
     """What stands for the upstream's URL in Jira's links; null: the address the client used."""
     webhook_secret: Annotated[str | None, BlankIsNone] = Field(default=None, repr=False)
     """Secret that Jira signs its webhooks with."""
+    repair: Repair = Repair()
+    """Looking for changes that no webhook announced."""
     lease: Duration = 300.0
     """How long a credential that Jira accepted is believed."""
     ca_file: Annotated[str | None, BlankIsNone] = None
@@ -159,6 +189,14 @@ class PolicyRow(Section):
     """Who shares an answer: callers with the same credential, of the same account, or all of the tenant."""
     settle: Annotated[tuple[Duration, ...], Listed] = ()
     """When to invalidate again after a change, because Jira's own index lags."""
+    ttl_with_webhooks: Annotated[float | None, BeforeValidator(_duration_or_none)] = None
+    """How long an answer is fresh while repair proves that webhooks announce every change; null: no longer than ttl."""
+
+    @model_validator(mode="after")
+    def _longer_with_webhooks(self) -> Self:
+        if self.ttl_with_webhooks is not None and self.ttl_with_webhooks < self.ttl:
+            raise ValueError("ttl_with_webhooks is shorter than ttl")
+        return self
 
 
 class Timeouts(Section):

@@ -46,6 +46,7 @@ def test_the_shipped_configuration_has_every_key():
         "": tree,
         **{name: tree[name] for name in ("admin", "store", "timeouts", "limits", "log")},
         "tenants": tree["tenants"]["default"],
+        "repair": tree["tenants"]["default"]["repair"],
         "policies": tree["policies"]["issue"],
     }
     assert {name: list(keys) for name, keys in shown.items()} == {
