@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 from policies.model import Why
 
-_HITS = frozenset({Why.FRESH, Why.NEGATIVE, Why.STALE_REVALIDATE, Why.STALE_ERROR, Why.MAX_STALE})
+HITS = frozenset({Why.FRESH, Why.NEGATIVE, Why.STALE_REVALIDATE, Why.STALE_ERROR, Why.MAX_STALE})
+"""Why an answer came from the cache."""
+
 _LARGEST = 999_999_999_999_999  # of an integer in a structured field (RFC 8941 section 3.3.1)
 
 
@@ -26,7 +28,7 @@ def cache_status(
 
 
 def _parameters(why: Why, ttl: float | None, status: int | None, stored: bool, collapsed: bool) -> Iterator[str]:
-    hit = why in _HITS
+    hit = why in HITS
     if hit:
         yield "hit"
     if why.forwarded:

@@ -21,16 +21,19 @@ from proxy.admin import Admin
 from proxy.answers import Renderer
 from proxy.changes import Changes
 from proxy.errors import ConfigError
+from proxy.explain import request_of, tell
 from proxy.front import Front
 from proxy.health import Health
 from proxy.journey import Crew, Journey
 from proxy.leases import Leases
-from proxy.metrics import Metrics
+from proxy.metrics import Metrics, Usage
+from proxy.purge import Purger, Purges
 from proxy.recent import Recent
 from proxy.rules import rulebook
 from proxy.schema import Config
 from proxy.schema import Tenant as TenantConfig
 from proxy.secret import secret_of
+from proxy.stats import Stats
 from proxy.stores.failopen import Backend, FailOpen
 from proxy.stores.memory import MemoryStore
 from proxy.stores.redis import RedisStore, connect
@@ -52,6 +55,7 @@ class App:
     def __init__(self, config: Config, environ: Mapping[str, str], clock: Callable[[], float]) -> None:
         self.config = config
         self._clock = clock
+        self._began = time.monotonic()
         self.metrics = Metrics()
         self._environ = environ
         self._secret = secret_of(config, environ)
@@ -60,10 +64,11 @@ class App:
         self._wakeups = Wakeups(self._redis) if self._redis is not None else None
         self.stores = {name: self._store(name) for name in config.tenants}
         self._upstreams: list[upstream.Upstream] = []
+        self._purgers: dict[str, Purger] = {}
         self.tenants = Tenants([self._tenant(name, tenant) for name, tenant in config.tenants.items()])
         self.health = Health(lambda: {"stores": {name: store.state for name, store in self.stores.items()}})
         self.front = Front(self.tenants, self.health, self.metrics, prefix=config.prefix)
-        self.admin = Admin(self.metrics, config.admin.token)
+        self.admin = self._admin()
 
     def reload(self) -> None:
         """Read policies and routes anew. ConfigError, and nothing changed, if the file is bad."""
@@ -71,6 +76,7 @@ class App:
         fresh = rulebook(config)
         for tenant in self.tenants.all:
             tenant.journey.follow(fresh)
+        self._rulebook = fresh
 
     async def close(self) -> None:
         """Finish what is under way and let go of connections."""
@@ -84,9 +90,10 @@ class App:
     def _store(self, tenant: str) -> FailOpen:
         backend: Backend
         if self._redis is None:
-            backend = MemoryStore(
+            backend = memory = MemoryStore(
                 max_bytes=self.config.store.max_bytes // len(self.config.tenants), clock=time.monotonic
             )
+            self.metrics.watch(tenant, lambda: Usage(len(memory), memory.weight, memory.evictions))
         else:
             backend = RedisStore(self._redis, tenant, wakeups=self._wakeups)
         return FailOpen(backend, clock=time.monotonic, on_error=self._store_failed)
@@ -117,6 +124,7 @@ class App:
         self._upstreams.append(jira)
         names, recent = Names(), Recent(time.monotonic)
         changes = Changes(store, names, recent, lambda source: self.metrics.invalidations.labels(name, source).inc())
+        self._purgers[name] = Purger(store, changes, names)
         leases = Leases(store, settings.lease)
         travel = Travel(
             upstream=jira,
@@ -142,6 +150,16 @@ class App:
             secret=self._secret,
             max_body=config.limits.max_body,
             clock=self._clock,
+        )
+
+    def _admin(self) -> Admin:
+        stats = Stats(self.metrics, self.stores)
+        return Admin(
+            self.config.admin.token,
+            metrics=self.metrics,
+            stats=lambda: stats.tell(time.monotonic() - self._began),
+            purges=Purges(self._purgers, lambda: self._rulebook.types),
+            explain=lambda method, path: tell(self._rulebook, request_of(f"{method} {path}", self.config)),
         )
 
     def _observer(self, tenant: str) -> Callable[[str, float], None]:

@@ -21,7 +21,7 @@ def report(path: Path | None, environ: Mapping[str, str]) -> Iterator[str]:
     yield from _overview(config)
     yield ""
     rows = [_row(layers, name, row) for name, row in config.policies.items()]
-    yield from _aligned([COLUMNS, *rows])
+    yield from aligned([COLUMNS, *rows])
 
 
 def _overview(config: Config) -> Iterator[str]:
@@ -52,7 +52,8 @@ def _without_login(url: str) -> str:
     return f"{urlsplit(login).scheme}://{rest}" if found else url
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
+def aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
+    """Write rows as lines, with their columns one below the other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,4 +1,4 @@
-"""The command line: serve, demo, check, explain.
+"""The command line: serve, demo, check, explain, and of a proxy that runs: purge, stats.
 
 A mistake of the user's is one line on standard error and exit code 2, never a traceback.
 """
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
-from typing import BinaryIO, ParamSpec
+from typing import Any, BinaryIO, ParamSpec
 
 import click
 
@@ -17,15 +17,25 @@ from proxy.checkup import report
 from proxy.config import load, read
 from proxy.errors import ConfigError
 from proxy.explain import MalformedLineError, as_json, as_text, request_of, tell
+from proxy.remote import Remote
 from proxy.rules import rulebook
 
 MISTAKE = 2
 """The exit code for whatever the user has to correct."""
 
+TOKEN = "JIRA_CACHE_ADMIN__TOKEN"  # noqa: S105 - the name of a variable, which the configuration gives it
+"""Has the admin listener's token, for those who start it and those who ask it."""
+
 _Given = ParamSpec("_Given")
 
 _config = click.option(
     "--config", "path", type=click.Path(path_type=Path), metavar="FILE", help="Default: ./config.yaml, if there is one."
+)
+_admin = click.option(
+    "--admin", "url", metavar="URL", help="The admin listener. Default: where the configuration has it."
+)
+_token = click.option(
+    "--token", envvar=TOKEN, metavar="TOKEN", help=f"The admin listener's token, better given as ${TOKEN}."
 )
 
 
@@ -112,3 +122,44 @@ def explain(path: Path | None, in_json: bool, body: BinaryIO | None, method: str
             click.echo(f"line {number}: {error}", err=True)
             code = MISTAKE
     return code
+
+
+@main.command()
+@_admin
+@_token
+@_config
+@click.option("--tenant", metavar="NAME", help="Whose answers. Default: the only tenant.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="What carries this tag; may be given more than once.")
+@click.option("--type", metavar="TYPE", help="All answers of one type, such as search.")
+@click.option("--project", metavar="KEY", help="What speaks of a project, and searches that may show its issues.")
+@click.option("--pattern", metavar="GLOB", help='Answers by key, such as "issue:PROJ-1*"; looks through all keys.')
+@click.option("--all", is_flag=True, help="Everything.")
+@_tells_mistakes
+def purge(url: str | None, token: str | None, path: Path | None, tenant: str | None, **kinds: Any) -> int:
+    """Have a running proxy ask Jira anew for some of what it has kept."""
+    given = {kind: value for kind, value in kinds.items() if value not in (None, False, ())}
+    if len(given) != 1:
+        raise ConfigError("purge: give exactly one of --tag, --type, --project, --pattern and --all")
+    order = given if tenant is None else given | {"tenant": tenant}
+    done = Remote.find(url, token, path, os.environ).post("/api/purge", order)
+    [(kind, what)] = given.items()
+    named = {"tags": ", ".join(kinds["tags"]), "all": "everything"}.get(kind, f"{kind} {what}")
+    forgotten = "" if done["forgotten"] is None else f" ({done['forgotten']} answers)"
+    click.echo(f"{done['tenant']}: purged {named}{forgotten}")
+    return 0
+
+
+@main.command()
+@_admin
+@_token
+@_config
+@click.option("--json", "in_json", is_flag=True, help="As one JSON object.")
+@_tells_mistakes
+def stats(url: str | None, token: str | None, path: Path | None, in_json: bool) -> int:
+    """Tell what a running proxy has counted since its start."""
+    from proxy.stats import as_text as tables  # noqa: PLC0415 - as above
+
+    told = Remote.find(url, token, path, os.environ).get("/api/stats")
+    for line in [as_json(told)] if in_json else tables(told):
+        click.echo(line)
+    return 0

@@ -1,0 +1,97 @@
+"""What has been counted since the start, for each tenant: as JSON, and as tables for people.
+
+The numbers are those of the metrics, so that the two never disagree.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import chain
+from typing import Any
+
+from prometheus_client import Counter
+
+from policies.cachestatus import HITS
+from policies.model import Forwarded, Why
+from proxy.checkup import aligned
+from proxy.metrics import Metrics, counted
+from proxy.stores.failopen import FailOpen
+
+_HITS = frozenset(why.word for why in HITS)
+_MISSED = frozenset({Forwarded.URI_MISS, Forwarded.STALE, Forwarded.REQUEST})
+_MISSES = frozenset(why.word for why in Why if why.forwarded in _MISSED)
+
+_HELD = ("entries", "bytes", "evictions")
+_COLUMNS = ("tenant", "requests", "hits", "hit ratio", "to Jira", "invalidations", "store", *_HELD)
+_TABLES = {"type why": "requests", "status": "upstream", "source": "invalidations"}
+
+_Row = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Tells what the counters say. `stores` has the store of each tenant."""
+
+    metrics: Metrics
+    stores: Mapping[str, FailOpen]
+
+    def tell(self, uptime: float) -> dict[str, Any]:
+        """Tell everything. `uptime` is seconds."""
+        tenants = {name: self._tenant(name, store) for name, store in self.stores.items()}
+        return {"version": version("jira-cache-proxy"), "uptime": round(uptime, 1), "tenants": tenants}
+
+    def _tenant(self, name: str, store: FailOpen) -> dict[str, Any]:
+        requests = self._requests(name)
+        words = list(chain.from_iterable(whys.items() for whys in requests.values()))
+        hits = sum(count for why, count in words if why in _HITS)
+        asked = hits + sum(count for why, count in words if why in _MISSES)
+        usage = self.metrics.usage(name)
+        return {
+            "requests": requests,
+            "total": sum(count for _, count in words),
+            "hits": hits,
+            "hit_ratio": round(hits / asked, 4) if asked else None,  # of what may be answered from cache
+            "upstream": _by("status", self.metrics.upstream, name),
+            "invalidations": _by("source", self.metrics.invalidations, name),
+            "store": {"state": str(store.state), **(usage._asdict() if usage else {})},
+        }
+
+    def _requests(self, tenant: str) -> dict[str, dict[str, int]]:
+        requests: dict[str, dict[str, int]] = {}
+        for labels, count in counted(self.metrics.requests):
+            if labels["tenant"] == tenant:
+                requests.setdefault(labels["type"], {})[labels["why"]] = count
+        return requests
+
+
+def _by(label: str, counter: Counter, tenant: str) -> dict[str, int]:
+    return {labels[label]: count for labels, count in counted(counter) if labels["tenant"] == tenant}
+
+
+def as_text(told: Mapping[str, Any]) -> Iterator[str]:
+    """Write what `Stats.tell` told as tables, a line at a time."""
+    yield f"jira-cache {told['version']}, up {told['uptime']:.0f}s"
+    yield ""
+    yield from aligned([_COLUMNS, *(_summary(name, tenant) for name, tenant in told["tenants"].items())])
+    for title, key in _TABLES.items():
+        rows = [row for name, tenant in told["tenants"].items() for row in _rows(name, tenant[key])]
+        if rows:
+            yield ""
+            yield from aligned([("tenant", *title.split(), "count"), *rows])
+
+
+def _summary(name: str, tenant: Mapping[str, Any]) -> _Row:
+    ratio, store = tenant["hit_ratio"], tenant["store"]
+    sent, announced = (sum(tenant[key].values()) for key in ("upstream", "invalidations"))
+    held = (str(store.get(key, "-")) for key in _HELD)
+    shown = "-" if ratio is None else f"{ratio:.1%}"
+    return (name, str(tenant["total"]), str(tenant["hits"]), shown, str(sent), str(announced), store["state"], *held)
+
+
+def _rows(name: str, counts: Mapping[str, Any]) -> Iterator[_Row]:
+    """Spread counts, nested or not, over rows of labels and count."""
+    for label, count in counts.items():
+        if isinstance(count, Mapping):
+            yield from ((name, label, *row[1:]) for row in _rows(name, count))
+        else:
+            yield (name, label, str(count))
