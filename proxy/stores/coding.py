@@ -64,9 +64,9 @@ def unpack_entry(packed_tags: bytes, head: bytes, body: bytes) -> Entry:
         raise ValueError(f"not an entry: {error}") from error
 
 
-def pack_live(live: Live) -> tuple[int, bytes]:
-    """Write a query's life, in milliseconds, and its text."""
-    return int(live.life * 1000), live.jql.encode(errors="surrogatepass")
+def pack_live(live: Live) -> tuple[bytes, int, bytes]:
+    """Write a query's tag, its life in milliseconds, and its text."""
+    return live.tag.encode(errors="surrogatepass"), int(live.life * 1000), live.jql.encode(errors="surrogatepass")
 
 
 def unpack_live(tag: bytes, text: bytes | None) -> Live:

@@ -58,7 +58,7 @@ local function register(ledger, tag, life, text, ledger_limit, live_limit)
   end
   ledger = with_register(ledger)
   redis.call('ZADD', live, ledger.stamp + 1, tag)
-  redis.call('HSET', queries, tag, string.format('%.0f %s %s', now, life, text))
+  redis.call('HSET', queries, tag, string.format('%.0f %s ', now, life) .. text)
   hit(ledger, pack(forget(now, tonumber(live_limit))), tonumber(ledger_limit))
   set_special(LIVE, redis.call('ZCARD', live))
   return ledger

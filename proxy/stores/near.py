@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from policies.model import Entry, Fence, Lookup
+from proxy.stores.coding import BREAK
 from proxy.stores.hearing import Hearing
 from proxy.stores.ledger import Ledger
 from proxy.stores.lru import Lru
@@ -13,6 +14,7 @@ from proxy.stores.memory import size_of
 @dataclass(slots=True)
 class _Kept:
     entry: Entry
+    tags: list[str]  # as the far store has them, where a line break parts a tag in two
     fence: Fence  # the entry was true at this moment; moves on with each look that finds it still is
 
 
@@ -55,7 +57,7 @@ class Near:
             return None
         heard = ledger.fence
         if kept.fence != heard:
-            if not ledger.is_true(kept.fence, kept.entry.tags):
+            if not ledger.is_true(kept.fence, kept.tags):
                 self._answers.drop(key)
                 return None
             if kept.fence.stamp < heard.stamp:
@@ -71,7 +73,8 @@ class Near:
         held = self._answers.get(key)
         if held is None or held.entry.stored <= entry.stored or self.find(key) is None:
             fresh_for = min(entry.keep, entry.stored + entry.ttl - self._unix())
-            self._answers.put(key, _Kept(entry, fence), size_of(key, entry), fresh_for)
+            kept = _Kept(entry, BREAK.join(entry.tags).split(BREAK), fence)
+            self._answers.put(key, kept, size_of(key, entry), fresh_for)
 
     def clear(self) -> None:
         """Forget everything, also what was heard."""

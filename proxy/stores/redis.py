@@ -103,7 +103,7 @@ class RedisStore:
         return f"<RedisStore {self._prefix}>"
 
     async def read(self, key: str, live: Live | None = None) -> Lookup:
-        query = () if live is None else (live.tag, *pack_live(live), *self._limits)
+        query = () if live is None else (*pack_live(live), *self._limits)
         incarnation, stamp, alive, *parts = await self._run("read", *query, key=key)
         entry = self._unpack(parts)
         return Lookup(entry, alive=bool(alive and entry), fence=Fence(incarnation, stamp))

@@ -1,5 +1,6 @@
 """Every kind of store behind one fixture, and entries to put into it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -9,9 +10,10 @@ from fakeredis import FakeAsyncRedis
 from fakeredis._commands import command  # fakeredis offers no public way to teach it a command
 from fakeredis.commands_mixins.server_mixin import ServerCommandsMixin
 
-from policies.model import EVERYTHING, Entry
+from policies.model import EVERYTHING, Entry, Live, Lookup
 from proxy.stores.memory import MemoryStore
 from proxy.stores.redis import RedisStore, connect
+from proxy.stores.tiered import Tiered
 
 
 @dataclass
@@ -57,7 +59,27 @@ def fake_client(monkeypatch: pytest.MonkeyPatch) -> FakeAsyncRedis:
     return FakeAsyncRedis()
 
 
-@pytest.fixture(params=["memory", "redis", "fakeredis"])
+class Attentive(Tiered):
+    """Hears what there is to hear before each look-up, and by itself at no other time: so it lags behind nobody."""
+
+    def __init__(self, far: RedisStore, **options) -> None:
+        super().__init__(far, max_bytes=1_000_000, max_lag=1.0, **options)
+
+    async def read(self, key: str, live: Live | None = None) -> Lookup:
+        await self.hear()
+        return await super().read(key, live)
+
+    async def hear(self) -> None:
+        self._tail._task = self._tail._task or asyncio.get_running_loop().create_future()  # so none is started
+        await self._tail._hear()
+
+
+@pytest.fixture
+def attentive() -> type[Attentive]:
+    return Attentive
+
+
+@pytest.fixture(params=["memory", "redis", "fakeredis", "tiered"])
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -65,15 +87,18 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def new_store(
     kind: str, clock: Clock, tenant: str, request: pytest.FixtureRequest
-) -> AsyncIterator[Callable[..., MemoryStore | RedisStore]]:
+) -> AsyncIterator[Callable[..., MemoryStore | RedisStore | Tiered]]:
     """Make stores of one kind and one tenant, and close them at the end."""
     made = []
 
-    def make(**options) -> MemoryStore | RedisStore:
+    def make(**options) -> MemoryStore | RedisStore | Tiered:
         if kind == "memory":
             store = MemoryStore(max_bytes=1_000_000, clock=clock, **options)
         elif kind == "redis":
             store = RedisStore(connect(request.getfixturevalue("redis_url"), timeout=2.0), tenant, **options)
+        elif kind == "tiered":
+            far = RedisStore(connect(request.getfixturevalue("redis_url"), timeout=2.0), tenant, **options)
+            store = Attentive(far, clock=clock, unix=lambda: 1_700_000_000.0)
         else:
             store = RedisStore(request.getfixturevalue("fake_client"), tenant, **options)
         made.append(store)
@@ -85,7 +110,7 @@ async def new_store(
 
 
 @pytest.fixture
-def store(new_store: Callable[..., MemoryStore | RedisStore]) -> MemoryStore | RedisStore:
+def store(new_store: Callable[..., MemoryStore | RedisStore | Tiered]) -> MemoryStore | RedisStore | Tiered:
     return new_store()
 
 

@@ -105,7 +105,7 @@ async def test_a_dead_answer_is_kept_where_nothing_is_alive(store, make_entry):
 async def test_a_true_answer_from_behind_an_older_fence_does_not_replace_a_newer_one(store, make_entry):
     before = (await store.read(KEY)).fence
     await store.invalidate(["unrelated"])
-    await fill(store, make_entry("a", body=b"newer"))
+    await fill(store, make_entry("a", body=b"newer", stored=1_700_000_001.0))
     assert await store.write(KEY, make_entry("a", body=b"older"), before), "it is true all the same"
     assert (await store.read(KEY)).entry.body == b"newer"
 
@@ -142,7 +142,9 @@ async def test_what_the_ledger_forgets_cannot_come_back_to_life(new_store, make_
     assert not await store.write(KEY, make_entry("a"), fence)
 
 
-async def test_trimming_makes_old_only_what_was_fetched_before_the_forgotten_stamps(new_store, make_entry):
+async def test_trimming_makes_old_only_what_was_fetched_before_the_forgotten_stamps(new_store, make_entry, kind):
+    if kind == "tiered":
+        pytest.skip("what is near was seen to outlive stamp 2 before it was forgotten")
     store = new_store(ledger_limit=2)
     await store.invalidate(["a"])
     await fill(store, make_entry("z"))
