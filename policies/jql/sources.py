@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import reduce
 
 from policies.jql.dates import window
 from policies.jql.issue import CUSTOM
@@ -124,7 +123,7 @@ def source_of(field: Field) -> Source | None:
 def asked(operand: Operand, source: Source, site: Site) -> Wanted:
     """Read all that an operand asks for."""
     values = operand.values if isinstance(operand, Values) else (operand,)
-    return reduce(Wanted.__or__, (_asked_one(value, source, site) for value in values))
+    return Wanted.any_of([_asked_one(value, source, site) for value in values])
 
 
 def _asked_one(value: Operand, source: Source, site: Site) -> Wanted:

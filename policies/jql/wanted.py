@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -39,14 +40,16 @@ class Wanted:
     undecided: bool = False
     empty: bool = False
 
-    def __or__(self, other: "Wanted") -> "Wanted":
-        return Wanted(
-            self.exact | other.exact,
-            self.folds | other.folds,
-            self.kinds | other.kinds,
-            self.windows + other.windows,
-            self.undecided or other.undecided,
-            self.empty or other.empty,
+    @classmethod
+    def any_of(cls, wanted: Sequence["Wanted"]) -> "Wanted":
+        """Ask for what any of `wanted` asks for. At once, since lists of thousands of keys are not rare."""
+        return cls(
+            NOTHING.union(*(one.exact for one in wanted)),
+            NOTHING.union(*(one.folds for one in wanted)),
+            frozenset[Kind]().union(*(one.kinds for one in wanted)),
+            tuple(window for one in wanted for window in one.windows),
+            any(one.undecided for one in wanted),
+            any(one.empty for one in wanted),
         )
 
 
@@ -132,7 +135,7 @@ def want_custom(literal: Literal) -> Wanted:
         text, named = str(literal.number), Wanted(folds=frozenset((str(literal.number),)), kinds=_ID_OR_NAME)
     else:
         text, named = literal.text, want_entity(literal)
-    return named | want_user(literal) | want_amount(text)
+    return Wanted.any_of([named, want_user(literal), want_amount(text)])
 
 
 def want_amount(text: str) -> Wanted:
