@@ -52,6 +52,8 @@ async def answer(reply: Reply, incoming: Incoming, why: Why, max_body: int) -> A
         headers += [("Via", _VIA), ("Cache-Status", cache_status(why, status=reply.status))]
         if not _may_hold_links(reply, incoming):
             return Streamed(reply.status, headers, reply.chunks(), reply.close, why)
+        if incoming.request.method == "HEAD":
+            return Streamed(reply.status, _unmeasured(headers), reply.chunks(), reply.close, why)
         taken, whole = await reply.read(max_body)
         body = _fitting(taken, reply, incoming.site, max_body) if whole else None
         if body is None:
@@ -77,11 +79,10 @@ def _forwarded(incoming: Incoming) -> Pairs:
 
 
 def _may_hold_links(reply: Reply, incoming: Incoming) -> bool:
-    if incoming.request.method == "HEAD" or reply.status in _BODILESS:
-        return False
     headers = reply.headers
     return (
-        incoming.request.path.startswith("/rest/")
+        reply.status not in _BODILESS
+        and incoming.request.path.startswith("/rest/")
         and is_json_answer(headers.get("content-type", ""))
         and "content-range" not in headers
         and _coding(reply) in {IDENTITY, GZIP}
@@ -100,7 +101,7 @@ def _coding(reply: Reply) -> str:
 
 
 def _unmeasured(headers: Pairs) -> Pairs:
-    """Drop the length, which changed with the links."""
+    """Drop the length, which changes with the links."""
     return [(name, value) for name, value in headers if name.lower() != "content-length"]
 
 
