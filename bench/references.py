@@ -100,7 +100,7 @@ def page(*, cloud: bool) -> bytes:
     """Make the whole page, filled up with descriptions to its size."""
     issues = [issue(n, cloud=cloud) for n in range(1, ISSUES + 1)]
     bare = len(orjson.dumps({"issues": issues}))
-    random = Random(1)  # noqa: S311 - made-up text
+    random = Random(1)
     words = [
         *["lorem ", "ipsum ", "dolor ", "sit ", "amet "] * 10,
         '"quoted" ',
@@ -127,7 +127,7 @@ def main() -> None:
         line = "references {}: {:.2f} ms for {} KB, {} issues, {} tags (orjson.loads alone: {:.2f} ms)"
         times = milliseconds(body, references), milliseconds(body, orjson.loads)
         kind, found = "Cloud" if cloud else "Data Center", len(references(body).tags)
-        print(line.format(kind, times[0], len(body) // 1000, ISSUES, found, times[1]))  # noqa: T201 - its purpose
+        print(line.format(kind, times[0], len(body) // 1000, ISSUES, found, times[1]))
 
 
 if __name__ == "__main__":

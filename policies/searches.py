@@ -27,6 +27,9 @@ SEARCHES = "searches"
 """The tag of all lists of issues that a query selects which we understand."""
 
 _LONGEST_TRIP = 600.0
+_LONGEST_QUERY = 16 * 1024  # characters; reading so many takes a tenth of a second, and nobody else is served meanwhile
+# Fields to order by that change without an event.
+_UNTOLD = frozenset({"lastviewed", "votes", "watchers", "watches"})
 _KEY = re.compile(r"\b[A-Za-z][A-Za-z0-9_]*-\d+\b")
 _KEY_TAG = re.compile(r"issue:([A-Z][A-Z0-9_]*)-\d+")
 _PROJECT_TAG = re.compile(r"project:([^:]+):issues")
@@ -34,38 +37,62 @@ _PROJECT_TAG = re.compile(r"project:([^:]+):issues")
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """A query, ready to be asked of issues; `projects` None: it may show issues of any."""
+    """A query, ready to be asked of issues; `projects` None: it may show issues of any.
+
+    One that is not `steady` may change its answer without any event: by the time of day, or by who logs in.
+    """
 
     matcher: jql.Matcher
     projects: frozenset[str] | None
+    steady: bool
 
 
 @lru_cache(maxsize=20_000)
 def understood(text: str) -> Understood | None:
-    """Parse and compile canonical JQL; None if we cannot read it, which says nothing of whether Jira can."""
+    """Parse and compile canonical JQL; None if we cannot read it, or not in time, whatever Jira can."""
+    if len(text) > _LONGEST_QUERY:
+        return None
     try:
         query = jql.parse(text)
     except jql.JqlError:
         return None
-    return Understood(jql.compile_query(query), jql.projects(query))
+    return Understood(jql.compile_query(query), jql.projects(query), _is_steady(query))
+
+
+def _is_steady(query: jql.Query) -> bool:
+    return not jql.unknown(query) and not any(each.field.name.lower() in _UNTOLD for each in query.order)
 
 
 def live(request: Request, read: Read) -> tuple[Read, Live | None]:
     """Make a search stand for itself: old by its own tag, instead of with every list of issues.
 
-    None, and `read` as it was, where the query is not told or not understood.
+    None where the query is not told or not understood. An answer that may change without any event, or of which we do
+    not know whether it does, never gets the TTL of those that webhooks look after.
     """
     asked = _asked(request) if read.jql else None
     text = None if asked is None else canonical_jql(asked)
-    if text is None or understood(text) is None:
-        return read, None
+    query = None if text is None else understood(text)
+    if text is None or query is None:
+        return (_unsteady(read) if ISSUES in read.tags else read), None
+    if not query.steady:
+        read = _unsteady(read)
     policy = read.policy
-    life = policy.ttl + max(policy.stale_while_revalidate, policy.stale_if_error) + _LONGEST_TRIP
+    life = (
+        max(policy.ttl, policy.ttl_with_webhooks or 0.0)
+        + max(policy.stale_while_revalidate, policy.stale_if_error)
+        + _LONGEST_TRIP
+    )
     tag = f"search:{blake2b(text.encode(errors='surrogateescape'), digest_size=12).hexdigest()}"
     # Jira finds a moved issue by its former keys too, which no event tells: the keys that the query names are its tags.
     named = [f"issue:{key.upper()}" for key in _KEY.findall(text)]
     tags = [one for one in read.tags if one != ISSUES]
     return replace(read, tags=(*tags, SEARCHES, tag, *named)), Live(tag, text, life)
+
+
+def _unsteady(read: Read) -> Read:
+    if read.policy.ttl_with_webhooks is None:
+        return read
+    return replace(read, policy=replace(read.policy, ttl_with_webhooks=None))
 
 
 def _asked(request: Request) -> str | None:
@@ -109,20 +136,20 @@ class Index:
     """The live searches of a tenant, by the projects that their queries allow."""
 
     def __init__(self) -> None:
-        self._texts: dict[str, str] = {}
+        self._matchers: dict[str, jql.Matcher | None] = {}  # None: not understood, so always concerned
         self._by_project: defaultdict[str, set[str]] = defaultdict(set)
         self._anywhere: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self._matchers)
 
     def add(self, searches: Iterable[Live]) -> None:
         """Take in searches; those that are known stay as they are."""
         for search in searches:
-            if search.tag in self._texts:
+            if search.tag in self._matchers:
                 continue
-            self._texts[search.tag] = search.jql
             query = understood(search.jql)
+            self._matchers[search.tag] = query and query.matcher
             if query is None or query.projects is None:
                 self._anywhere.add(search.tag)
                 continue
@@ -141,16 +168,17 @@ class Index:
         return frozenset(hit)
 
     def _matching(self, changed: Changed) -> set[str]:
-        return {tag for tag in self._candidates(changed) if self._may_affect(tag, changed)}
-
-    def _may_affect(self, tag: str, changed: Changed) -> bool:
-        query = understood(self._texts[tag])
-        return query is None or jql.may_affect(query.matcher, changed.after, changed.before)
+        matchers, after, before = self._matchers, changed.after, changed.before
+        return {
+            tag
+            for tag in self._candidates(changed)
+            if (matcher := matchers[tag]) is None or jql.may_affect(matcher, after, before)
+        }
 
     def _candidates(self, changed: Changed) -> set[str]:
         homes = [issue.homes for issue in (changed.before, changed.after) if issue is not None]
         if any(home is None for home in homes):
-            return set(self._texts)
+            return set(self._matchers)
         projects = frozenset().union(*(home for home in homes if home is not None))
         return self._anywhere.union(*(self._by_project.get(project, ()) for project in projects))
 
