@@ -149,7 +149,7 @@ class Index:
             if search.tag in self._matchers:
                 continue
             query = understood(search.jql)
-            self._matchers[search.tag] = query and query.matcher
+            self._matchers[search.tag] = None if query is None else query.matcher
             if query is None or query.projects is None:
                 self._anywhere.add(search.tag)
                 continue
