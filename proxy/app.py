@@ -40,6 +40,7 @@ from proxy.stores.redis import RedisStore, connect
 from proxy.stores.wakeups import Wakeups
 from proxy.tenants import Tenant, Tenants
 from proxy.trip import Travel
+from proxy.webhooks import Desk, Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +65,12 @@ class App:
         self._wakeups = Wakeups(self._redis) if self._redis is not None else None
         self.stores = {name: self._store(name) for name in config.tenants}
         self._upstreams: list[upstream.Upstream] = []
+        self._desks: dict[str, Desk] = {}
         self._purgers: dict[str, Purger] = {}
         self.tenants = Tenants([self._tenant(name, tenant) for name, tenant in config.tenants.items()])
         self.health = Health(lambda: {"stores": {name: store.state for name, store in self.stores.items()}})
-        self.front = Front(self.tenants, self.health, self.metrics, prefix=config.prefix)
+        self.webhooks = Webhooks(self._desks, self._rulebook, self.metrics, max_body=config.limits.max_body)
+        self.front = Front(self.tenants, self.health, self.webhooks, self.metrics, prefix=config.prefix)
         self.admin = self._admin()
 
     def reload(self) -> None:
@@ -76,12 +79,14 @@ class App:
         fresh = rulebook(config)
         for tenant in self.tenants.all:
             tenant.journey.follow(fresh)
+        self.webhooks.follow(fresh)
         self._rulebook = fresh
 
     async def close(self) -> None:
         """Finish what is under way and let go of connections."""
         for tenant in self.tenants.all:
             await tenant.journey.close()
+        await self.webhooks.close()
         for jira in self._upstreams:
             await jira.close()
         for store in self.stores.values():
@@ -125,6 +130,7 @@ class App:
         names, recent = Names(), Recent(time.monotonic)
         changes = Changes(store, names, recent, lambda source: self.metrics.invalidations.labels(name, source).inc())
         self._purgers[name] = Purger(store, changes, names)
+        self._desks[name] = Desk(settings.webhook_secret, changes, store)
         leases = Leases(store, settings.lease)
         travel = Travel(
             upstream=jira,
@@ -251,11 +257,21 @@ async def _serve(config: Config) -> int:
         log.info(
             "serving %s on http://%s%s", tenant.upstream, running.address, tenant.path_prefix, extra={"tenant": name}
         )
+    _warn_of_unsigned(config)
     await _greet_stores(running.app)
     await stopped.wait()
     log.info("stopping: no new requests; those under way are finished")
     await running.stop()
     return 0
+
+
+def _warn_of_unsigned(config: Config) -> None:
+    unsigned = [name for name, tenant in config.tenants.items() if tenant.webhook_secret is None]
+    if unsigned:
+        log.warning(
+            "without webhook_secret, whoever reaches the listener can announce changes, so make answers old: %s",
+            ", ".join(unsigned),
+        )
 
 
 def _reload(app: App) -> None:

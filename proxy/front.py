@@ -24,6 +24,7 @@ from proxy.incoming import Body, Incoming, Read
 from proxy.metrics import Metrics
 from proxy.tenants import Tenant, Tenants
 from proxy.upstream import joined, texts
+from proxy.webhooks import PATH, Delivery, Webhooks
 
 _NAME = "jira-cache"
 _NOT_FOUND, _BAD_REQUEST = 404, 400
@@ -41,9 +42,10 @@ access = logging.getLogger("jira_cache.access")
 class Front:
     """Takes requests in, lets the right tenant's journey answer them, and tells log and metrics."""
 
-    def __init__(self, tenants: Tenants, health: Health, metrics: Metrics, *, prefix: str) -> None:
+    def __init__(self, tenants: Tenants, health: Health, webhooks: Webhooks, metrics: Metrics, *, prefix: str) -> None:
         self._tenants = tenants
         self._health = health
+        self._webhooks = webhooks
         self._metrics = metrics
         self._prefix = prefix
 
@@ -72,13 +74,19 @@ class Front:
         if target is None:
             return answers.error(_BAD_REQUEST, "the request target is not a path", Why.BAD_REQUEST)
         if target.path.startswith(f"{self._prefix}/"):
-            own = self._health.answer(target.path.removeprefix(self._prefix))
-            return own or answers.error(_NOT_FOUND, "this proxy has no such endpoint", Why.OWN)
+            return await self._own(request, target, notes)
         tenant = self._tenants.find(target.host, target.path)
         if tenant is None:
             return answers.error(_NOT_FOUND, "no Jira is configured for this address", Why.UNKNOWN_TENANT)
         notes["tenant"] = tenant.name
         return await tenant.journey.answer(_incoming(request, tenant, target, notes))
+
+    async def _own(self, request: web.BaseRequest, target: "_Target", notes: dict[str, str]) -> Answer:
+        path = target.path.removeprefix(self._prefix)
+        if path.startswith(PATH):
+            notes.update(type="webhook", route=f"{self._prefix}{PATH}{{tenant}}")
+            return await self._webhooks.answer(_delivery(request, path.removeprefix(PATH), target.query, notes))
+        return self._health.answer(path) or answers.error(_NOT_FOUND, "this proxy has no such endpoint", Why.OWN)
 
     def _tell(
         self, request: web.BaseRequest, answer: Answer, sent: web.StreamResponse, notes: dict[str, str], seconds: float
@@ -147,6 +155,11 @@ def _incoming(request: web.BaseRequest, tenant: Tenant, target: _Target, notes: 
         scheme=request.scheme,
         notes=notes,
     )
+
+
+def _delivery(request: web.BaseRequest, tenant: str, query: str, notes: dict[str, str]) -> Delivery:
+    body = Body(_reader(request), present=request.body_exists)
+    return Delivery(tenant, request.method, query, joined(texts(request.headers.items())), body, notes)
 
 
 def _reader(request: web.BaseRequest) -> Read:

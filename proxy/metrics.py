@@ -77,6 +77,12 @@ class Metrics:
             ("tenant", "event", "outcome"),
             registry=self.registry,
         )
+        self.webhooks = Counter(
+            "jira_cache_webhooks",
+            "Webhooks received, by event (`unknown`: one without a row) and by what became of them.",
+            ("tenant", "event", "outcome"),
+            registry=self.registry,
+        )
         self.store_errors = Counter(
             "jira_cache_store_errors", "Operations that the store failed.", ("operation",), registry=self.registry
         )
