@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+_DELAYS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0)
 
 
 class Usage(NamedTuple):
@@ -77,11 +79,27 @@ class Metrics:
             ("tenant", "event", "outcome"),
             registry=self.registry,
         )
-        self.webhooks = Counter(
-            "jira_cache_webhooks",
-            "Webhooks received, by event (`unknown`: one without a row) and by what became of them.",
-            ("tenant", "event", "outcome"),
+        self.webhooks_missed = Counter(
+            "jira_cache_webhook_missed",
+            "Changes that a repair poll found and no webhook had announced.",
+            ("tenant",),
             registry=self.registry,
+        )
+        self.webhook_delay = Histogram(
+            "jira_cache_webhook_delay_seconds",
+            "Time from the making of a webhook in Jira to its receipt.",
+            ("tenant",),
+            buckets=_DELAYS,
+            registry=self.registry,
+        )
+        self.webhooks_healthy = Gauge(
+            "jira_cache_webhook_healthy",
+            "1 while repair polls prove that webhooks announce every change.",
+            ("tenant",),
+            registry=self.registry,
+        )
+        self.repair_polls = Counter(
+            "jira_cache_repair_polls", "Repair polls, by how they went.", ("tenant", "outcome"), registry=self.registry
         )
         self.store_errors = Counter(
             "jira_cache_store_errors", "Operations that the store failed.", ("operation",), registry=self.registry
