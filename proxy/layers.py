@@ -88,13 +88,15 @@ def _lay_common_variables(layers: Layers, environ: Mapping[str, str]) -> None:
     if environ.get("JIRA_URL") and not others_only:
         layers.lay(FLAGS["upstream"], environ["JIRA_URL"], "$JIRA_URL")
     if layers.at(FLAGS["store"]) in (None, "memory://"):
-        if environ.get("REDIS_URL"):
-            layers.lay(FLAGS["store"], environ["REDIS_URL"], "$REDIS_URL")
-        elif environ.get("REDIS_HOST"):
-            layers.lay(FLAGS["store"], _redis_url(environ), "$REDIS_HOST")
+        url, giver = redis_url(environ), "$REDIS_URL" if environ.get("REDIS_URL") else "$REDIS_HOST"
+        if url is not None:
+            layers.lay(FLAGS["store"], url, giver)
 
 
-def _redis_url(environ: Mapping[str, str]) -> str:
+def redis_url(environ: Mapping[str, str]) -> str | None:
+    """Tell where Redis is by $REDIS_URL, else by $REDIS_HOST, _PORT, _PASSWORD and _DB; None if it is not told."""
+    if environ.get("REDIS_URL") or not environ.get("REDIS_HOST"):
+        return environ.get("REDIS_URL") or None
     host, port = environ["REDIS_HOST"], environ.get("REDIS_PORT") or "6379"
     if port.startswith("tcp://"):  # Kubernetes' word for a Service called `redis`, not a port
         port = "6379"

@@ -1,0 +1,31 @@
+"""The names of things in Redis: `{namespace}:{key}`, as the proxy names a tenant's."""
+
+from proxy.stores.glob import escape
+
+LEDGER = ("ledger", "live", "queries", "changes", "echoes")
+"""What the ledger's scripts work on, in their order; in a tenant's namespace it is the proxy's own."""
+
+_OF_THE_PROXY = ("shelf:", "claim:")
+
+
+class Keys:
+    """The names within one namespace. A namespace holds all that are spelled beneath it: `a` holds `a:b`."""
+
+    def __init__(self, namespace: str) -> None:
+        if not namespace:
+            raise ValueError("a namespace needs a name, such as tenant:123")
+        self.prefix = f"{namespace}:"
+        self.ledger = tuple(self.prefix + name for name in LEDGER)
+
+    def name(self, key: str) -> str:
+        """Spell a key in full. Raises TypeError or ValueError, naming it, for one that cannot be used."""
+        if not isinstance(key, str):
+            raise TypeError(f"{key!r}: a key is text")
+        if not key or key in LEDGER or key.startswith(_OF_THE_PROXY):
+            raise ValueError(f"{key!r}: the cache itself keeps something under this key")
+        return self.prefix + key
+
+    @property
+    def pattern(self) -> str:
+        """What SCAN finds the whole namespace by, and nothing else."""
+        return escape(self.prefix) + "*"
