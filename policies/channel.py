@@ -25,6 +25,7 @@ LONGEST_GRACE = 30.0
 _ROUNDING = 1.0
 # A write's time is by our clock, and Jira may go on working on it after it has answered.
 _WRITE_SLACK = 5.0
+_SKEW = 60.0
 _ROUNDS = 60
 _MINUTE = 60.0
 
@@ -239,7 +240,9 @@ def _announced(changed: Changed, made: float | None, received: float) -> tuple[s
     state = _last(changed) or Issue("", "", {})
     told = None if changed.after is None else jira_time(state.fields.get("updated"))
     at = made if told is None else told
-    return f"issue:{state.id or state.key}", Told(touched=received) if at is None else Told(announced=at)
+    # Nobody can announce the future, and so keep what happens then from being repaired.
+    state_told = Told(touched=received) if at is None else Told(announced=min(at, received + _SKEW))
+    return f"issue:{state.id or state.key}", state_told
 
 
 def _last(changed: Changed) -> Issue | None:

@@ -6,13 +6,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis.asyncio
 from aiohttp import web
 
+from policies.channel import Terms
 from policies.names import Names
 from proxy import config as configuration
 from proxy import upstream
@@ -20,6 +22,7 @@ from proxy.addresses import Address
 from proxy.admin import Admin
 from proxy.answers import Renderer
 from proxy.changes import Changes
+from proxy.echoing import repeat_forever
 from proxy.errors import ConfigError
 from proxy.explain import request_of, tell
 from proxy.front import Front
@@ -27,10 +30,13 @@ from proxy.health import Health
 from proxy.journey import Crew, Journey
 from proxy.leases import Leases
 from proxy.metrics import Metrics, Usage
+from proxy.poll import Poll
 from proxy.purge import Purger, Purges
 from proxy.recent import Recent
+from proxy.repair import Repair
 from proxy.rules import rulebook
 from proxy.schema import Config
+from proxy.schema import Repair as RepairConfig
 from proxy.schema import Tenant as TenantConfig
 from proxy.secret import secret_of
 from proxy.stats import Stats
@@ -40,14 +46,15 @@ from proxy.stores.redis import RedisStore, connect
 from proxy.stores.wakeups import Wakeups
 from proxy.tenants import Tenant, Tenants
 from proxy.trip import Travel
+from proxy.watch import Watch
 from proxy.webhooks import Desk, Webhooks
 
 log = logging.getLogger(__name__)
 
 _RENDERED_BYTES = 16 * 1024 * 1024
 _DRAIN = 30.0
-# Sites whose answers always name the account, so that one without a name proves nothing from the first.
-_NAMING_SITES = (".atlassian.net", "api.atlassian.com", ".jira.com")
+# Jira Cloud: its answers always name the account, so that one without a name proves nothing from the first.
+_CLOUD = (".atlassian.net", "api.atlassian.com", ".jira.com")
 
 
 class App:
@@ -66,9 +73,11 @@ class App:
         self.stores = {name: self._store(name) for name in config.tenants}
         self._upstreams: list[upstream.Upstream] = []
         self._desks: dict[str, Desk] = {}
+        self.watches: dict[str, Watch] = {}
+        self.repairs: dict[str, Repair] = {}
         self._purgers: dict[str, Purger] = {}
         self.tenants = Tenants([self._tenant(name, tenant) for name, tenant in config.tenants.items()])
-        self.health = Health(lambda: {"stores": {name: store.state for name, store in self.stores.items()}})
+        self.health = Health(self._parts)
         self.webhooks = Webhooks(self._desks, self._rulebook, self.metrics, max_body=config.limits.max_body)
         self.front = Front(self.tenants, self.health, self.webhooks, self.metrics, prefix=config.prefix)
         self.admin = self._admin()
@@ -81,6 +90,17 @@ class App:
             tenant.journey.follow(fresh)
         self.webhooks.follow(fresh)
         self._rulebook = fresh
+
+    def _parts(self) -> dict[str, object]:
+        return {
+            "stores": {name: store.state for name, store in self.stores.items()},
+            "webhooks": {name: watch.report() for name, watch in self.watches.items()},
+        }
+
+    def loops(self) -> list[Coroutine[Any, Any, None]]:
+        """Make what runs as long as the app does."""
+        echoes = [repeat_forever(store) for store in self.stores.values()]
+        return [*echoes, *(repair.run() for repair in self.repairs.values())]
 
     async def close(self) -> None:
         """Finish what is under way and let go of connections."""
@@ -128,9 +148,13 @@ class App:
         )
         self._upstreams.append(jira)
         names, recent = Names(), Recent(time.monotonic)
-        changes = Changes(store, names, recent, lambda source: self.metrics.invalidations.labels(name, source).inc())
+        settle = self.config.policies["search"].settle
+        changes = Changes(store, names, recent, settle, self._counter(name))
+        watch = self._watch(name, settings.repair)
+        if settings.repair.credential is not None:
+            self.repairs[name] = self._repair(name, settings, jira, changes, names)
+        self._desks[name] = Desk(settings.webhook_secret, changes, store, watch)
         self._purgers[name] = Purger(store, changes, names)
-        self._desks[name] = Desk(settings.webhook_secret, changes, store)
         leases = Leases(store, settings.lease)
         travel = Travel(
             upstream=jira,
@@ -139,8 +163,9 @@ class App:
             leases=leases,
             names=names,
             recent=recent,
+            trusted_since=watch.trusted_since,
             secret=self._secret,
-            site_names=(urlsplit(settings.upstream).hostname or "").endswith(_NAMING_SITES),
+            site_names=_on_cloud(settings.upstream),
             max_body=config.limits.max_body,
             total=config.timeouts.total,
             clock=self._clock,
@@ -149,6 +174,7 @@ class App:
             rulebook=self._rulebook,
             store=store,
             changes=changes,
+            watch=watch,
             leases=leases,
             upstream=jira,
             travel=travel,
@@ -156,6 +182,32 @@ class App:
             secret=self._secret,
             max_body=config.limits.max_body,
             clock=self._clock,
+        )
+
+    def _watch(self, tenant: str, repair: RepairConfig) -> Watch:
+        terms = None if repair.credential is None else Terms(repair.interval, repair.overlap)
+        delay = self.metrics.webhook_delay.labels(tenant).observe
+        watch = self.watches[tenant] = Watch(self.stores[tenant], terms, self._clock, delay)
+        self.metrics.webhooks_healthy.labels(tenant).set_function(lambda: watch.trusted_since() is not None)
+        return watch
+
+    def _repair(
+        self, tenant: str, settings: TenantConfig, jira: upstream.Upstream, changes: Changes, names: Names
+    ) -> Repair:
+        def count(outcome: str, missed: int) -> None:
+            self.metrics.repair_polls.labels(tenant, outcome).inc()
+            self.metrics.webhooks_missed.labels(tenant).inc(missed)
+
+        return Repair(
+            tenant,
+            poll=Poll(jira, settings.repair.credential or "", cloud=_on_cloud(settings.upstream)),
+            watch=self.watches[tenant],
+            changes=changes,
+            names=names,
+            shelf=self.stores[tenant],
+            terms=Terms(settings.repair.interval, settings.repair.overlap),
+            clock=self._clock,
+            count=count,
         )
 
     def _admin(self) -> Admin:
@@ -168,12 +220,19 @@ class App:
             explain=lambda method, path: tell(self._rulebook, request_of(f"{method} {path}", self.config)),
         )
 
+    def _counter(self, tenant: str) -> Callable[[str], None]:
+        return lambda source: self.metrics.invalidations.labels(tenant, source).inc()
+
     def _observer(self, tenant: str) -> Callable[[str, float], None]:
         def observe(status: str, seconds: float) -> None:
             self.metrics.upstream.labels(tenant, status).inc()
             self.metrics.upstream_seconds.labels(tenant).observe(seconds)
 
         return observe
+
+
+def _on_cloud(upstream_url: str) -> bool:
+    return (urlsplit(upstream_url).hostname or "").endswith(_CLOUD)
 
 
 def _redis(config: Config) -> redis.asyncio.Redis:
@@ -206,6 +265,7 @@ async def start(
     app = App(config, environ, clock)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(app.close)
+        stack.push_async_callback(_end, [asyncio.create_task(loop) for loop in app.loops()])
         address = await _listen(
             web.ServerRunner(app.front.server(), shutdown_timeout=_DRAIN), config.listen, "listen", stack
         )
@@ -217,6 +277,14 @@ async def start(
         )
         return Running(app, stack.pop_all(), address, admin)
     raise AssertionError("unreachable: the stack never swallows an exception")
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            log.error("a loop had ended: %r", outcome)
 
 
 async def _listen(runner: web.BaseRunner, where: Address, key: str, stack: AsyncExitStack) -> Address:

@@ -8,6 +8,8 @@ from policies.model import Request
 
 Read = Callable[[], Awaitable[bytes]]
 
+VIA = "1.1 jira-cache"
+
 
 class Body:
     """A request's body: `peek` looks at a small one, `stream` gives all of it on, peeked or not."""
@@ -62,3 +64,8 @@ class Incoming:
     def header(self, name: str) -> str:
         """Return the value of a header, by its lower-case name; "" where it is absent."""
         return self.request.headers.get(name, "")
+
+    def trail(self) -> list[tuple[str, str]]:
+        """Say which way the request came (RFC 9110 section 7.6.3, and the custom of X-Forwarded-For)."""
+        before = self.header("x-forwarded-for")
+        return [("Via", VIA), ("X-Forwarded-For", f"{before}, {self.peer}" if before else self.peer)]

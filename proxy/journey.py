@@ -12,9 +12,9 @@ from typing import Any, assert_never
 
 from policies import canon, searches
 from policies.callers import Anonymous, Credentialed, Untrackable, identify, partition
-from policies.decide import Decision, Fetch, Forward, Refuse, Serve, decide, lifetime
+from policies.decide import Decision, Fetch, Forward, Refuse, Serve, decide, in_force, lifetime
 from policies.directives import asked
-from policies.model import Entry, Fence, Lookup, Pass, Read, Request, Why, Write
+from policies.model import Entry, Fence, Lookup, Pass, Policy, Read, Request, Why, Write
 from policies.rulebook import Rulebook
 from policies.settle import Keep, Relay, StandIn
 from proxy import answers, relay
@@ -27,6 +27,7 @@ from proxy.leases import Leases
 from proxy.stores import Store
 from proxy.trip import Question, Travel, Trip
 from proxy.upstream import Upstream
+from proxy.watch import Watch
 
 _TOO_LARGE_REMEMBERED = 10_000
 # Trips to wait for in vain. One after the other they take longer than asking Jira oneself.
@@ -40,6 +41,7 @@ class Crew:
     rulebook: Rulebook
     store: Store
     changes: Changes
+    watch: Watch
     leases: Leases
     upstream: Upstream
     travel: Travel
@@ -123,7 +125,9 @@ class Journey:
         if key is None:
             return None
         leased = isinstance(caller, Anonymous) or self._crew.leases.live(lease)
-        return Question(request, read, caller, account, leased, key, incoming.pairs, incoming.site, apart)
+        return Question(
+            request, read, caller, account, leased, key, incoming.pairs, incoming.trail(), incoming.site, apart
+        )
 
     async def _act(self, incoming: Incoming, question: Question, found: Lookup, attempt: Attempt) -> Answer | Attempt:
         """Do what was decided, which may be to look again."""
@@ -143,7 +147,7 @@ class Journey:
                 assert_never(never)
 
     def _decide(self, question: Question, found: Lookup) -> Decision:
-        request, policy = question.request, question.read.policy
+        request, policy = question.request, self._policy(question, found.entry)
         return decide(
             asked(request, policy.directives),
             found,
@@ -159,7 +163,11 @@ class Journey:
         return answers.from_entry(entry, rendered, question.request, self._crew.clock(), sending)
 
     def _left(self, question: Question, entry: Entry) -> float:
-        return lifetime(entry, question.read.policy) - (self._crew.clock() - entry.stored)
+        return lifetime(entry, self._policy(question, entry)) - (self._crew.clock() - entry.stored)
+
+    def _policy(self, question: Question, entry: Entry | None) -> Policy:
+        stored = self._crew.clock() if entry is None else entry.stored
+        return in_force(question.read.policy, stored, self._crew.watch.trusted_since())
 
     # trips ------------------------------------------------------------------------------------------------------------
 
@@ -224,14 +232,16 @@ class Journey:
         """Pass a write on. However it ends, what it may have changed is old before the client hears of it."""
         body = await self._json_body(incoming)
         said: Any | None = None
+        certain = False
         try:
             reply = await relay.send(self._crew.upstream, incoming)
+            certain = True
             answer = await relay.answer(reply, incoming, write.why, self._crew.max_body)
             if isinstance(answer, Whole):
                 said = answers.parsed_answer(answer)
             return answer
         finally:
-            await self._invalidate(self._crew.rulebook.touched(write, body, said))
+            await self._invalidate(self._crew.rulebook.touched(write, body, said), certain=certain)
 
     async def _json_body(self, incoming: Incoming) -> Any | None:
         if not incoming.body.present:
@@ -241,11 +251,12 @@ class Journey:
         body = await incoming.body.peek(self._crew.max_body)
         return None if body is None else answers.parsed(body)
 
-    async def _invalidate(self, tags: frozenset[str]) -> None:
+    async def _invalidate(self, tags: frozenset[str], *, certain: bool) -> None:
         # The store that could not note it serves nothing from now on (proxy.stores.failopen), so the client may go on.
         with suppress(StoreError):
             if tags:
-                await self._crew.changes.wrote(tags)
+                await self._crew.changes.wrote(tags, certain=certain)
+                await self._crew.watch.wrote(tags)
 
     async def _finish(self, write: Coroutine[Any, Any, Answer]) -> Answer:
         """See a write through to its end although its client may leave."""

@@ -23,10 +23,9 @@ from proxy.answers import (
     relayed,
 )
 from proxy.errors import UpstreamError
-from proxy.incoming import Incoming
+from proxy.incoming import VIA, Incoming
 from proxy.upstream import Reply, Upstream
 
-_VIA = "1.1 jira-cache"
 _PIECE = 256 * 1024
 # Set by us or by the HTTP client underneath; and words to this cache that mean nothing to Jira.
 _REPLACED = frozenset({"host", "expect", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-jira-cache"})
@@ -49,7 +48,7 @@ async def answer(reply: Reply, incoming: Incoming, why: Why, max_body: int) -> A
     """Make the client's answer of Jira's reply: whole where its links had to be looked for, else as it arrives."""
     try:
         headers = relayed(reply.pairs, incoming.site)
-        headers += [("Via", _VIA), ("Cache-Status", cache_status(why, status=reply.status))]
+        headers += [("Via", VIA), ("Cache-Status", cache_status(why, status=reply.status))]
         if not _may_hold_links(reply, incoming):
             return Streamed(reply.status, headers, reply.chunks(), reply.close, why)
         if incoming.request.method == "HEAD":
@@ -68,12 +67,7 @@ async def answer(reply: Reply, incoming: Incoming, why: Why, max_body: int) -> A
 
 def _forwarded(incoming: Incoming) -> Pairs:
     headers = [pair for pair in end_to_end(incoming.pairs) if pair[0].lower() not in _REPLACED]
-    seen = incoming.header("x-forwarded-for")
-    headers += [
-        ("Via", _VIA),
-        ("X-Forwarded-For", f"{seen}, {incoming.peer}" if seen else incoming.peer),
-        ("X-Forwarded-Proto", incoming.header("x-forwarded-proto") or incoming.scheme),
-    ]
+    headers += [*incoming.trail(), ("X-Forwarded-Proto", incoming.header("x-forwarded-proto") or incoming.scheme)]
     host = incoming.header("x-forwarded-host") or incoming.header("host")
     return [*headers, ("X-Forwarded-Host", host)] if host else headers
 

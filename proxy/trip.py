@@ -12,7 +12,7 @@ from typing import assert_never
 
 from policies import canon, conditional, login
 from policies.callers import Anonymous, Credentialed, keyed_hash, partition
-from policies.decide import Fetch
+from policies.decide import Fetch, in_force
 from policies.headers import end_to_end, replayable
 from policies.links import Site
 from policies.model import Entry, Fence, Read, Request, Why
@@ -45,6 +45,7 @@ _NOT_ASKED_OF_JIRA = frozenset(
         "if-range",
         "if-unmodified-since",
         "range",
+        "x-forwarded-for",
         "x-forwarded-host",
         "x-forwarded-port",
         "x-forwarded-prefix",
@@ -74,6 +75,7 @@ class Question:
     leased: bool
     key: str
     headers: Pairs
+    trail: Pairs
     site: Site
     apart: bool = False
 
@@ -120,6 +122,7 @@ class Travel:
         leases: Leases,
         names: Names,
         recent: Recent,
+        trusted_since: Callable[[], float | None],
         secret: bytes,
         site_names: bool,
         max_body: int,
@@ -132,6 +135,7 @@ class Travel:
         self._leases = leases
         self._names = names
         self._recent = recent
+        self._trusted_since = trusted_since
         self._secret = secret
         self._site_names = site_names
         self._max_body = max_body
@@ -176,7 +180,7 @@ class Travel:
         if reconcilable(question.read):
             request = reconciled(request, self._recent.ids())
         headers = [pair for pair in end_to_end(question.headers) if pair[0].lower() not in _NOT_ASKED_OF_JIRA]
-        headers.append(("Accept-Encoding", "gzip"))
+        headers += [*question.trail, ("Accept-Encoding", "gzip")]
         method = "GET" if request.method == "HEAD" else request.method
         target = f"{request.path}?{request.query}" if request.query else request.path
         departed = time.perf_counter()
@@ -223,7 +227,8 @@ class Travel:
     ) -> Trip:
         read = question.read
         reply = LawReply(fetched.status, fetched.headers, fetched.body, readable=fetched.plain is not None)
-        settlement = settle(reply, verdict, fetch.fallback, read.policy, read.type)
+        policy = in_force(read.policy, self._clock(), self._trusted_since())
+        settlement = settle(reply, verdict, fetch.fallback, policy, read.type)
         if not isinstance(verdict, login.Accepted):
             return Trip(alive=False, settlement=settlement, fetched=fetched, turned_away=question.caller)
         if not isinstance(settlement, Keep):

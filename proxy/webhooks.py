@@ -62,6 +62,13 @@ class Recorder(Protocol):
         """Make old what `change` concerns. Raises StoreError if it may not be."""
 
 
+class Listener(Protocol):
+    """Watches how well webhooks announce what changes."""
+
+    async def heard(self, change: Change, body: Mapping[str, Any] | None) -> None:
+        """Take note of a webhook whose change has been recorded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Where one tenant's webhooks arrive. Without a `secret` whoever reaches the listener may announce changes."""
@@ -69,6 +76,7 @@ class Desk:
     secret: str | None
     changes: Recorder
     shelf: Shelf
+    watch: Listener
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +153,7 @@ class Webhooks:
             await desk.changes.record(change, "webhook")
         except StoreError:
             return Outcome.NOT_RECORDED
+        await desk.watch.heard(change, message.body)
         # Not before it is durable, or the next attempt of one that failed would be taken for a duplicate. Of two that
         # arrive at once both are applied, which does no harm.
         if message.name:

@@ -50,6 +50,11 @@ class Clock:
         return self.now
 
 
+class Listener:
+    async def heard(self, change, body):
+        pass
+
+
 class Receiver:
     """A receiver with two tenants, of which only `acme` has a secret."""
 
@@ -58,7 +63,8 @@ class Receiver:
         self.clock = Clock()
         self.metrics = Metrics()
         self.shelf = MemoryStore(max_bytes=10**6, clock=self.clock)
-        desks = {name: Desk(secret, self.changes, self.shelf) for name, secret in (("acme", SECRET), ("open", None))}
+        secrets = (("acme", SECRET), ("open", None))
+        desks = {name: Desk(secret, self.changes, self.shelf, Listener()) for name, secret in secrets}
         self.webhooks = Webhooks(desks, rules, self.metrics, max_body=LIMIT)
         self.notes = {}
 

@@ -585,3 +585,12 @@ async def test_an_outbound_proxy_may_be_named_without_its_protocol(new_proxy, ra
 async def test_an_outbound_proxy_of_another_protocol_stops_the_start(new_proxy):
     with pytest.raises(ConfigError, match=r"\$ALL_PROXY: only http:// and https:// proxies are supported"):
         await new_proxy({"ALL_PROXY": "socks5://127.0.0.1:1"})
+
+
+async def test_a_trip_says_which_way_the_request_came_but_not_by_which_host(proxy, origin):
+    origin.issue("PROJ-1", "asked for through a cache")
+    await proxy.get("/rest/api/2/issue/PROJ-1", headers={"X-Forwarded-For": "10.0.0.9", "X-Forwarded-Host": "evil"})
+    headers = origin.seen[-1].headers
+    assert headers["Via"] == "1.1 jira-cache"
+    assert headers["X-Forwarded-For"] == "10.0.0.9, 127.0.0.1"
+    assert "X-Forwarded-Host" not in headers
