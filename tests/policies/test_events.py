@@ -456,7 +456,7 @@ QUERIES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(event=st.sampled_from([each[0] for each in EVENTS]) | st.none() | st.text(max_size=5), body=BODIES)
 def test_any_body_is_read_to_some_end(rulebook, event, body):
     change = rulebook.announced(event, body, {"issue": "${issue.key}"})
