@@ -5,7 +5,7 @@ Such a poll shows what that account may browse, and it does not show what was de
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -30,6 +30,7 @@ _NOT_HERE = frozenset({404, 405, 410})
 _CLOUD, _DATA_CENTER = "/rest/api/3/search/jql", "/rest/api/2/search"
 
 Place = Mapping[str, str | int]
+Project = Mapping[str, Any]
 
 
 class Outcome(StrEnum):
@@ -46,9 +47,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """What changed. Not `whole`: more did."""
+    """What changed; not `whole`: more did. `projects` are those of the issues, by key, as Jira shows them."""
 
     found: tuple[Found, ...]
+    projects: Mapping[str, Project] = field(default_factory=dict)
     whole: bool = True
 
 
@@ -63,6 +65,7 @@ class Failed:
 @dataclass(frozen=True, slots=True)
 class _Page:
     found: tuple[Found, ...]
+    projects: Mapping[str, Project]
     following: Place | None
 
 
@@ -77,20 +80,23 @@ class Poll:
     async def ask(self, minutes: int) -> Polled | Failed:
         """List the issues changed within the last minutes, page by page up to a bound."""
         found: tuple[Found, ...] = ()
+        projects: dict[str, Project] = {}
         place: Place = {}
         for _ in range(_PAGES):
             page = await self._page(minutes, place)
             if isinstance(page, Failed):
                 return page
             found += page.found
+            projects.update(page.projects)
             if page.following is None:
-                return Polled(found)
+                return Polled(found, projects)
             place = page.following
-        return Polled(found, whole=False)
+        return Polled(found, projects, whole=False)
 
     async def _page(self, minutes: int, place: Place) -> _Page | Failed:
         # The latest first: what changes while we turn the pages moves to the front, so that nothing is skipped.
-        asked = {"jql": f"updated >= -{minutes}m ORDER BY updated DESC", "fields": "updated", "maxResults": _PAGE}
+        jql = f"updated >= -{minutes}m ORDER BY updated DESC"
+        asked = {"jql": jql, "fields": "updated,project", "maxResults": _PAGE}
         path = _CLOUD if self._cloud else _DATA_CENTER
         try:
             async with asyncio.timeout(_TOTAL):
@@ -136,9 +142,11 @@ def _page_of(headers: Mapping[str, str], body: bytes) -> _Page | None:
     try:
         said = orjson.loads(decoded(body, headers.get("content-encoding", "").lower(), _LARGEST))
         found = tuple(_found(issue) for issue in said["issues"])
-    except (ValueError, LookupError, TypeError):
+        projects = [issue["fields"].get("project") for issue in said["issues"]]
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
-    return _Page(found, _following(said, len(found)))
+    shown = {str(project.get("key")): project for project in projects if isinstance(project, dict)}
+    return _Page(found, shown, _following(said, len(found)))
 
 
 def _found(issue: Any) -> Found:

@@ -6,17 +6,18 @@ Of the processes that share a store one polls, at most once an interval; the oth
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from policies import channel
-from policies.change import Change
+from policies.announcements import ANYTHING
+from policies.change import Change, Changed
 from policies.channel import Found, Review, Terms
-from policies.model import EVERYTHING
+from policies.jql import Issue
 from policies.names import Names
 from policies.searches import ISSUES
 from proxy.changes import Changes
 from proxy.errors import StoreError
-from proxy.poll import Failed, Outcome, Poll, Polled
+from proxy.poll import Failed, Outcome, Poll, Polled, Project
 from proxy.stores import Shelf
 from proxy.watch import Watch
 
@@ -98,12 +99,12 @@ class Repair:
             await self._pause(polled, now)
             return polled.outcome, 0
         if not polled.whole:
-            await self._changes.record(Change(frozenset({EVERYTHING}), everything=True), "repair")
+            await self._changes.record(ANYTHING, "repair")
             await self._watch.share(channel.flooded(self._watch.channel, now))
             return Outcome.FLOODED, 0
         review = await self._review(polled, now)
         if review.repair:
-            await self._changes.record(self._change(review.repair), "repair")
+            await self._changes.record(self._change(review.repair, polled.projects), "repair")
         # Not before it is durable: what is counted as seen is not repaired again.
         await self._watch.share(review.channel)
         return Outcome.OK, review.missed
@@ -113,21 +114,23 @@ class Repair:
         told = await self._watch.told(channel.candidates(known, polled.found))
         return channel.review(known, polled.found, told, now, self._terms)
 
-    def _change(self, issues: Iterable[Found]) -> Change:
+    def _change(self, issues: Iterable[Found], projects: Mapping[str, Project]) -> Change:
         """Tell the change: nobody knows what it was, but which issues, and so which projects.
 
         An issue that has come to another project changes searches of both; the former one is known if any answer, or
         webhook, has told the issue's former key.
         """
         pairs = {(f"issue:{each.id}", f"issue:{each.key}") for each in issues}
-        former = {key for by_id, _ in pairs if (key := self._names.key_of(by_id))}
-        keys = former | {by_key for _, by_key in pairs}
-        projects = frozenset(key.removeprefix("issue:").rpartition("-")[0] for key in keys)
-        self._names.learn(pairs)
-        tags = keys | {by_id for by_id, _ in pairs} | {f"project:{project}:issues" for project in projects} | {ISSUES}
+        keys = {key for by_id, by_key in pairs for key in (by_key, self._names.key_of(by_id)) if key}
+        homes = {key.removeprefix("issue:").rpartition("-")[0] for key in keys}
+        tags = keys | {by_id for by_id, _ in pairs} | {f"project:{project}:issues" for project in homes} | {ISSUES}
         if len(tags) > _MOST:
-            return Change(frozenset({EVERYTHING}), everything=True)
-        return Change(frozenset(tags), projects=projects)
+            return ANYTHING
+        self._names.learn(pairs)
+        # All that is known of one of them is known of all of its project, so one stands for all.
+        some = (Issue("", "", {"project": projects[home]}) for home in homes if home in projects)
+        states = tuple(Changed(None, issue) for issue in some)
+        return Change(frozenset(tags), states, projects=frozenset(homes - projects.keys()))
 
     async def _pause(self, failed: Failed, now: float) -> None:
         pause = max(failed.pause, _REFUSED_PAUSE if failed.outcome is Outcome.REFUSED else 0.0, self._terms.interval)
