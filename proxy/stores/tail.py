@@ -7,6 +7,7 @@ from collections.abc import Callable
 from proxy.errors import StoreError
 from proxy.stores.hearing import Ear
 from proxy.stores.near import Near
+from proxy.stores.tasks import stop
 
 ROUNDS = 3
 """How often within `max_lag` the ledger is looked at when the stream is silent: silence must be heard from, too."""
@@ -58,8 +59,7 @@ class Tail:
     async def close(self) -> None:
         """Stop following."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await stop(self._task)
         await self._ear.close()
 
     @property

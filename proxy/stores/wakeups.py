@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 
 import redis.asyncio
 
+from proxy.stores.tasks import stop
+
 CHANNEL = "jira-cache:landed"
 """Where landed.lua publishes the name of the claim that was given up."""
 
@@ -45,8 +47,7 @@ class Wakeups:
     async def close(self) -> None:
         """Stop listening."""
         if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.wait({self._listener})
+            await stop(self._listener)
             self._listener = None
 
     async def _start(self) -> None:
