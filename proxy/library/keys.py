@@ -21,7 +21,9 @@ class Keys:
         """Spell a key in full. Raises TypeError or ValueError, naming it, for one that cannot be used."""
         if not isinstance(key, str):
             raise TypeError(f"{key!r}: a key is text")
-        if not key or key in LEDGER or key.startswith(_OF_THE_PROXY):
+        if not key:
+            raise ValueError("a key has one letter at least")
+        if key in LEDGER or key.startswith(_OF_THE_PROXY):
             raise ValueError(f"{key!r}: the cache itself keeps something under this key")
         return self.prefix + key
 

@@ -11,7 +11,7 @@ from proxy.library.ledger import Ledger
 from proxy.library.steps import Commands, Steps
 from proxy.library.tally import Tally
 from proxy.library.trouble import Trouble, fails_as
-from proxy.library.values import MARK, decode, unseal
+from proxy.library.values import decode, unseal
 
 ABSENT = -2
 """What Redis says of the TTL of what is not there; -1 is for what never ends."""
@@ -75,7 +75,7 @@ class Reads:
     def _true(self, raws: Iterable[bytes | str | None]) -> Steps[list[bytes | None]]:
         """Select the JSON of what is there and true. The ledger is asked later than the values, which errs to old."""
         coded = [raw.encode() if isinstance(raw, str) else raw for raw in raws]  # str: from a client that decodes
-        sealed = {place: unseal(raw) for place, raw in enumerate(coded) if raw is not None and raw.startswith(MARK)}
+        sealed = {place: value for place, raw in enumerate(coded) if (value := unseal(raw)) is not None}
         verdicts = yield from self._ledger.judge(list(sealed.values()))
         for (place, value), alive in zip(sealed.items(), verdicts, strict=True):
             coded[place] = value.coded if alive else None

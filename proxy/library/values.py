@@ -1,6 +1,7 @@
 """Values as bytes and back: JSON, and before it, where a value has tags, the seal by which the ledger judges it."""
 
 import math
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from proxy.stores.coding import pack_tags, unpack_tags
 MARK = b"\x01"
 """Begins a sealed value; no JSON begins so. keep.lua writes the same."""
 
+_HEAD = re.compile(MARK + rb"([0-9]{1,19}) ([0-9]{1,19}) ([0-9]{1,19})\n")
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
 
@@ -67,8 +69,11 @@ def seal(coded: bytes, fence: Fence, tags: Collection[str]) -> Sealed:
     return Sealed(fence, pack_tags(tags), coded)
 
 
-def unseal(raw: bytes) -> Sealed:
-    """Read what begins with MARK. Raises ValueError if it is damaged."""
-    head, _, rest = raw.removeprefix(MARK).partition(b"\n")
-    incarnation, stamp, length = map(int, head.split())
-    return Sealed(Fence(incarnation, stamp), rest[:length], rest[length:])
+def unseal(raw: bytes | None) -> Sealed | None:
+    """Read a sealed value; None for all else, a damaged one included, which `decode` will refuse."""
+    head = _HEAD.match(raw or b"")
+    if raw is None or head is None:
+        return None
+    incarnation, stamp, length = map(int, head.groups())
+    json = head.end() + length
+    return Sealed(Fence(incarnation, stamp), raw[head.end() : json], raw[json:])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from proxy.library.steps import Commands
 from proxy.service import StoreError, default_policies
 
 VALUES = [
@@ -94,7 +95,12 @@ async def test_setting_again_replaces_value_and_ttl(cache):
     assert 100 < await cache.get_ttl("a") <= 200
 
 
-@pytest.mark.parametrize("key", ["", "ledger", "changes", "live", "queries", "echoes", "shelf:a", "claim:a"])
+async def test_a_key_is_not_empty(cache):
+    with pytest.raises(ValueError, match="one letter"):
+        await cache.get("")
+
+
+@pytest.mark.parametrize("key", ["ledger", "changes", "live", "queries", "echoes", "shelf:a", "claim:a"])
 async def test_keys_under_which_the_cache_itself_keeps_something_are_refused(cache, key):
     for operation in (cache.get(key), cache.set(key, 1), cache.delete(key), cache.increment(key), cache.take(key)):
         with pytest.raises(ValueError, match="itself"):
@@ -201,8 +207,9 @@ async def test_a_count_with_a_ttl_gets_it_when_it_begins_and_not_again(cache):
 @pytest.mark.parametrize("value", ["text", "5", 1.5, [1], None, {"a": 1}, 2**63 - 1])
 async def test_what_is_no_whole_number_or_would_overflow_cannot_be_counted(cache, value):
     await cache.set("n", value)
-    with pytest.raises(TypeError, match="n: cannot be counted"):
-        await cache.increment("n")
+    for options in ({}, {"ttl": 60}):
+        with pytest.raises(TypeError, match="n: cannot be counted"):
+            await cache.increment("n", **options)
     assert await cache.get("n") == value
 
 
@@ -475,10 +482,10 @@ async def test_evictions_and_memory_are_told_as_far_as_the_backend_tells_them(ca
         assert stats.eviction_rate >= 0
 
 
-async def test_a_value_that_somebody_else_broke_is_absent_and_counted(new_cache, client, kind, tenant):
-    if kind == "memory":
-        pytest.skip("nobody else writes to this process's memory")
-    written = client.set(f"tenant:{tenant}:a", b"{not json")
+@pytest.mark.parametrize("broken", [b"{not json", b"\x01", b"\x011 2\n", b"\x01a b c\n{}", b"\xff"])
+async def test_a_value_that_somebody_else_broke_is_absent_and_counted(new_cache, client, kind, tenant, broken):
+    name = f"tenant:{tenant}:a"
+    written = client.take(Commands((("SET", name, broken),))) if kind == "memory" else client.set(name, broken)
     if asyncio.iscoroutine(written):
         await written
     cache = new_cache()

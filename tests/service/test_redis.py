@@ -9,6 +9,8 @@ import pytest
 import redis
 import redis.asyncio
 
+from proxy.library.keys import Keys
+from proxy.library.scripts import script
 from proxy.service import (
     AsyncCacheService,
     CacheService,
@@ -16,6 +18,7 @@ from proxy.service import (
     create_async_redis_client,
     create_redis_client,
 )
+from proxy.stores.redis import RedisStore
 
 
 @pytest.fixture
@@ -196,6 +199,12 @@ async def test_a_flushed_ledger_kills_what_has_tags(redis_server):
         client.script_flush()
         cache.set("a", 2, tags=["t"])
         assert cache.get("a") == 2
+
+
+def test_the_ledger_is_the_proxys_own(tenant):
+    store = RedisStore(redis.asyncio.Redis(), tenant)
+    assert Keys(f"tenant:{tenant}").ledger == store._names
+    assert script("invalidate") == store._scripts["invalidate"]
 
 
 # at once
