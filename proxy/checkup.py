@@ -10,7 +10,7 @@ from proxy.rules import rulebook
 from proxy.schema import PLACEHOLDER, Config, PolicyRow
 from proxy.units import spell
 
-COLUMNS = ("type", "ttl", "while revalidating", "if error", "negative", "scope", "settle", "from")
+COLUMNS = ("type", "ttl", "while revalidating", "if error", "negative", "scope", "settle", "ttl with webhooks", "from")
 
 
 def report(path: Path | None, environ: Mapping[str, str]) -> Iterator[str]:
@@ -36,9 +36,10 @@ def _overview(config: Config) -> Iterator[str]:
 
 
 def _row(layers: Layers, name: str, row: PolicyRow) -> tuple[str, ...]:
-    times = (row.ttl, row.stale_while_revalidate, row.stale_if_error, row.negative_ttl)
+    longer = "-" if row.ttl_with_webhooks is None else spell(row.ttl_with_webhooks)
+    times = (row.stale_while_revalidate, row.stale_if_error, row.negative_ttl)
     settle = ",".join(map(spell, row.settle)) or "-"
-    return (name, *map(spell, times), row.scope.value, settle, _origin(layers, name))
+    return (name, *map(spell, times), row.scope.value, settle, longer, _origin(layers, name))
 
 
 def _origin(layers: Layers, name: str) -> str:

@@ -89,6 +89,11 @@ def test_each_option_of_the_command_line_sets_its_key(given):
         ("TENANTS__DEFAULT__PUBLIC_URL", "", lambda c: c.tenants["default"].public_url is None),
         ("ADMIN__TOKEN", "null", lambda c: c.admin.token is None),
         ("LIMITS__CLIENT_REQUESTS_PER_MINUTE", "null", lambda c: c.limits.client_requests_per_minute is None),
+        ("TENANTS__DEFAULT__REPAIR__CREDENTIAL", "", lambda c: c.tenants["default"].repair.credential is None),
+        ("TENANTS__DEFAULT__REPAIR__CREDENTIAL", "me@x.example:pass word:1", lambda c: c.tenants["default"].repair.credential == "Basic bWVAeC5leGFtcGxlOnBhc3Mgd29yZDox"),
+        ("TENANTS__DEFAULT__REPAIR__CREDENTIAL", "Bearer abc==", lambda c: c.tenants["default"].repair.credential == "Bearer abc=="),
+        ("POLICIES__ISSUE__TTL_WITH_WEBHOOKS", "24h", lambda c: c.law()["issue"].ttl_with_webhooks == 86_400),
+        ("POLICIES__ISSUE__TTL_WITH_WEBHOOKS", "null", lambda c: c.law()["issue"].ttl_with_webhooks is None),
         ("ROUTES", "[{type: tempo}]", lambda c: c.routes == ({"type": "tempo"},)),
         ("CLIENT_DIRECTIVES", "all", lambda c: c.law()["user"].directives is Directives.ALL),
     ],
@@ -181,7 +186,7 @@ def test_a_configuration_cannot_be_changed(given):
 
 
 def test_a_configuration_shows_no_secret(given):
-    text = "secret: hunter2hunter2hunter2\nadmin: {token: hunter2}\nstore: {url: 'redis://:hunter2@h'}\ntenants: {default: {webhook_secret: hunter2}}"
+    text = "secret: hunter2hunter2hunter2\nadmin: {token: hunter2}\nstore: {url: 'redis://:hunter2@h'}\ntenants: {default: {webhook_secret: hunter2, repair: {credential: 'a:hunter2'}}}"
     assert "hunter2" not in repr(given(text))
 
 
@@ -215,6 +220,12 @@ def test_a_configuration_shows_no_secret(given):
         ("tenants: {acme: {upstream: 'http://a', path_prefix: acme/}}", "tenants.acme.path_prefix: 'acme/' is not a plain path (try /jira)"),
         ("tenants: {a: {upstream: 'http://a'}, b: {upstream: 'http://b'}}", "tenants.b: needs hosts or path_prefix, because 'a' already takes all other requests"),
         ("tenants: {a: {upstream: 'http://a', ca_file: none.pem}}", "tenants.a.ca_file: 'none.pem' cannot be read: No such file or directory"),
+        ("tenants: {a: {repair: {credential: hunter2}}}", "tenants.a.repair.credential: should be email:token, or 'Basic ...' or 'Bearer ...'"),
+        ("tenants: {a: {repair: {credential: \"a:b\\nHost: c\"}}}", "tenants.a.repair.credential: should be email:token, or 'Basic ...' or 'Bearer ...'"),
+        ("tenants: {a: {repair: {interval: 0s}}}", "tenants.a.repair.interval: should be greater than or equal to 0.1"),
+        ("tenants: {a: {repair: {intervall: 1m}}}", "tenants.a.repair.intervall: unknown key (did you mean interval?)"),
+        ("policies: {issue: {ttl_with_webhooks: 1m}}", "policies.issue: ttl_with_webhooks is shorter than ttl"),
+        ("policies: {issue: {ttl_with_webhooks: long}}", "policies.issue.ttl_with_webhooks: 'long' is not a duration (try 30s, 5m, 1h, 24h)"),
         ("routes: [match]", "routes.0: should be a mapping of keys to values"),
         ("listen: 0.0.0.0:1\nlisten: 0.0.0.0:2", "line 2, column 1: 'listen' is given twice"),
         ("listen: [", "line 1, column 10: expected the node content, but found '<stream end>'"),

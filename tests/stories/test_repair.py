@@ -1,5 +1,6 @@
 """Webhooks that get lost, in front of a Jira whose search tells what changed; and what a proven channel earns."""
 
+import asyncio
 import base64
 import json
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ class Jira:
         self.changed = {}
         self.polls = []
         self.refusal = None
+        self.polled = asyncio.Event()
         origin.on("GET", SEARCH, self._search)
         for number in (1, 2):
             key = f"PROJ-{number}"
@@ -56,6 +58,7 @@ class Jira:
         if not jql.startswith("updated >= -"):
             return self._answer({"issues": [], "total": 0})
         self.polls.append((jql, request.headers["Authorization"]))
+        self.polled.set()
         if self.refusal is not None:
             return web.json_response({}, **self.refusal)
         found = [self._issue(number) for number in sorted(self.changed)]
@@ -64,14 +67,14 @@ class Jira:
     def _answer(self, said):
         return web.json_response(said, headers={"X-AUSERNAME": "alice"})
 
-    async def announce(self, proxy, number=1):
+    async def announce(self, proxy, number=1, tenant="default"):
         said = {
             "webhookEvent": "jira:issue_updated",
             "timestamp": int((self.changed[number] + 0.05) * 1000),
             "issue": self._issue(number),
             "changelog": {"items": [LABELLED]},
         }
-        answer = await proxy.request("POST", "/-/webhooks/default", None, data=json.dumps(said))
+        answer = await proxy.request("POST", f"/-/webhooks/{tenant}", None, data=json.dumps(said))
         assert answer.status == 200
 
 
@@ -241,6 +244,32 @@ async def test_ready_tells_how_the_channel_is(proxy, jira):
     assert report["delay_p50"] == pytest.approx(39.95, abs=0.01)
     assert await metric(proxy, "webhook_healthy") == 1
     assert await metric(proxy, "webhook_delay_seconds_count") == 3
+
+
+async def test_jira_is_polled_as_long_as_the_proxy_runs(new_proxy, origin, jira):
+    tenant = {"upstream": origin.url, "repair": {"credential": CREDENTIAL, "interval": "100ms"}}
+    proxy = await new_proxy(tenants={"default": tenant})
+    for _ in range(2):
+        async with asyncio.timeout(10):
+            await jira.polled.wait()
+        jira.polled.clear()
+    assert (await ready(proxy))["poll"] == "ok"
+
+
+async def test_what_one_instance_of_a_fleet_hears_another_one_does_not_repair(
+    new_proxy, origin, clock, jira, redis_url, tenant
+):
+    settings = {"upstream": origin.url, "repair": {"credential": CREDENTIAL, "interval": "1h"}}
+    hears, polls = [
+        await new_proxy(clock=clock, tenants={tenant: settings}, store={"url": redis_url}) for _ in range(2)
+    ]
+    jira.change()
+    await jira.announce(hears, tenant=tenant)
+    await polls.running.app.repairs[tenant].poll_once(clock())
+    channel = polls.running.app.watches[tenant].channel
+    assert (channel.rounds[0].announced, channel.rounds[0].missed) == (1, 0)
+    await hears.running.app.watches[tenant].learn()
+    assert hears.running.app.watches[tenant].channel == channel
 
 
 async def test_without_a_credential_jira_is_not_polled(new_proxy, origin):
