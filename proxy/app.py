@@ -40,9 +40,10 @@ from proxy.schema import Repair as RepairConfig
 from proxy.schema import Tenant as TenantConfig
 from proxy.secret import secret_of
 from proxy.stats import Stats
-from proxy.stores.failopen import Backend, FailOpen
+from proxy.stores.failopen import FailOpen
 from proxy.stores.memory import MemoryStore
 from proxy.stores.redis import RedisStore, connect
+from proxy.stores.tiered import Tiered
 from proxy.stores.wakeups import Wakeups
 from proxy.tenants import Tenant, Tenants
 from proxy.trip import Travel
@@ -113,15 +114,20 @@ class App:
             await store.close()
 
     def _store(self, tenant: str) -> FailOpen:
-        backend: Backend
-        if self._redis is None:
-            backend = memory = MemoryStore(
-                max_bytes=self.config.store.max_bytes // len(self.config.tenants), clock=time.monotonic
-            )
-            self.metrics.watch(tenant, lambda: Usage(len(memory), memory.weight, memory.evictions))
-        else:
-            backend = RedisStore(self._redis, tenant, wakeups=self._wakeups)
+        backend = self._backend(tenant)
+        if not isinstance(backend, RedisStore):
+            self.metrics.watch(tenant, lambda: Usage(len(backend), backend.weight, backend.evictions))
         return FailOpen(backend, clock=time.monotonic, on_error=self._store_failed)
+
+    def _backend(self, tenant: str) -> MemoryStore | RedisStore | Tiered:
+        store = self.config.store
+        room = store.max_bytes // len(self.config.tenants)
+        if self._redis is None:
+            return MemoryStore(max_bytes=room, clock=time.monotonic)
+        far = RedisStore(self._redis, tenant, wakeups=self._wakeups)
+        if store.coherence == "strict" or store.max_lag <= 0:
+            return far
+        return Tiered(far, max_bytes=room, max_lag=store.max_lag, clock=time.monotonic, unix=self._clock)
 
     def _store_failed(self, operation: str) -> None:
         self.metrics.store_errors.labels(operation).inc()

@@ -35,6 +35,19 @@ class Near:
     def __repr__(self) -> str:
         return f"<Near {self._answers!r} {self._ledger!r}>"
 
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    @property
+    def weight(self) -> int:
+        """How many bytes the answers weigh."""
+        return self._answers.weight
+
+    @property
+    def evictions(self) -> int:
+        """How many answers had to make room for others so far."""
+        return self._answers.evictions
+
     @property
     def heard(self) -> Fence | None:
         """The moment up to which everything was heard."""

@@ -38,6 +38,19 @@ class Tiered:
     def __repr__(self) -> str:
         return f"<Tiered {self._near!r} {self._tail!r} {self._far!r}>"
 
+    def __len__(self) -> int:
+        return len(self._near)
+
+    @property
+    def weight(self) -> int:
+        """How many bytes the answers that are near weigh."""
+        return self._near.weight
+
+    @property
+    def evictions(self) -> int:
+        """How many answers had to make room for others so far."""
+        return self._near.evictions
+
     async def read(self, key: str, live: Live | None = None) -> Lookup:
         # A query whose answer is near is registered: had it been forgotten since, its tag would be invalidated.
         if self._tail.follow() and (found := self._near.find(key)):
