@@ -71,7 +71,7 @@ class Admin:
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:
         content_type = "text/plain; version=0.0.4; charset=utf-8"
-        return web.Response(body=self._metrics.text(), headers={"Content-Type": content_type})
+        return web.Response(body=await self._metrics.scrape(), headers={"Content-Type": content_type})
 
     async def _show_stats(self, _request: web.Request) -> web.Response:
         return _json(self._stats())

@@ -33,6 +33,7 @@ from proxy.metrics import Metrics, Usage
 from proxy.poll import Poll
 from proxy.purge import Purger, Purges
 from proxy.recent import Recent
+from proxy.redis_figures import RedisFigures
 from proxy.repair import Repair
 from proxy.rules import rulebook
 from proxy.schema import Config
@@ -71,6 +72,9 @@ class App:
         self._rulebook = rulebook(config)
         self._redis = None if config.store.url.startswith("memory://") else _redis(config)
         self._wakeups = Wakeups(self._redis) if self._redis is not None else None
+        if self._redis is not None:
+            figures = RedisFigures(self._redis)
+            self.metrics.consult(figures, figures.ask)
         self.stores = {name: self._store(name) for name in config.tenants}
         self._upstreams: list[upstream.Upstream] = []
         self._desks: dict[str, Desk] = {}

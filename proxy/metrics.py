@@ -1,6 +1,6 @@
 """Counts for Prometheus, in a registry of the app's own."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
@@ -105,6 +105,7 @@ class Metrics:
             "jira_cache_store_errors", "Operations that the store failed.", ("operation",), registry=self.registry
         )
 
+        self._asks: list[Callable[[], Awaitable[None]]] = []
         self._usages: dict[str, Callable[[], Usage]] = {}
         self.registry.register(_Usages(self._usages))
 
@@ -115,6 +116,17 @@ class Metrics:
     def usage(self, tenant: str) -> Usage | None:
         """Tell what a tenant's memory store holds; None if its store is elsewhere."""
         return self._usages[tenant]() if tenant in self._usages else None
+
+    def consult(self, collector: Collector, ask: Callable[[], Awaitable[None]]) -> None:
+        """Show what `collector` knows, and before each scrape `ask` it to find out what is new."""
+        self.registry.register(collector)
+        self._asks.append(ask)
+
+    async def scrape(self) -> bytes:
+        """Ask whoever has to be asked, and render all."""
+        for ask in self._asks:
+            await ask()
+        return self.text()
 
     def text(self) -> bytes:
         """Render all counts in Prometheus' text format."""

@@ -1,0 +1,42 @@
+"""What the proxy's Redis says of itself, for the metrics: its memory, its evictions and how its look-ups fare.
+
+The figures are the whole server's, for whoever else uses it too: where it evicts, the proxy's answers go as well.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import redis.asyncio
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
+
+_FIGURES: Mapping[str, tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str]] = MappingProxyType({
+    "used_memory": (GaugeMetricFamily, "jira_cache_redis_memory_bytes", "Memory that Redis uses."),
+    "evicted_keys": (CounterMetricFamily, "jira_cache_redis_evictions", "Keys that had to make room for others."),
+    "keyspace_hits": (CounterMetricFamily, "jira_cache_redis_hits", "Look-ups in Redis that found something."),
+    "keyspace_misses": (CounterMetricFamily, "jira_cache_redis_misses", "Look-ups in Redis that found nothing."),
+})  # fmt: skip
+"""What to show of INFO, by its own names."""
+
+
+class RedisFigures(Collector):
+    """Shows what the last answer to INFO told; nothing where Redis did not answer."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._client = client
+        self._told: Mapping[str, Any] = {}
+
+    async def ask(self) -> None:
+        """Ask for the figures of now."""
+        try:
+            self._told = await self._client.info()
+        except (RedisError, OSError):
+            self._told = {}
+
+    def collect(self) -> Iterator[Metric]:
+        for figure, (family, name, meaning) in _FIGURES.items():
+            if figure in self._told:
+                yield family(name, meaning, value=self._told[figure])
