@@ -37,7 +37,7 @@ def _overview(config: Config) -> Iterator[str]:
 
 def _row(layers: Layers, name: str, row: PolicyRow) -> tuple[str, ...]:
     longer = "-" if row.ttl_with_webhooks is None else spell(row.ttl_with_webhooks)
-    times = (row.stale_while_revalidate, row.stale_if_error, row.negative_ttl)
+    times = (row.ttl, row.stale_while_revalidate, row.stale_if_error, row.negative_ttl)
     settle = ",".join(map(spell, row.settle)) or "-"
     return (name, *map(spell, times), row.scope.value, settle, longer, _origin(layers, name))
 

@@ -70,17 +70,8 @@ def test_check_prints_each_policy_and_where_it_comes_from(cli, tmp_path, monkeyp
     result = cli("check", "--config", "mine.yaml")
     rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line}
     assert result.exit_code == 0
-    assert rows["issue"] == [
-        "issue",
-        "4m",
-        "0s",
-        "1h",
-        "30s",
-        "credential",
-        "-",
-        "-",
-        "$JIRA_CACHE_POLICIES__ISSUE__TTL",
-    ]
+    issue = ["issue", "4m", "0s", "1h", "30s", "credential", "-", "-", "$JIRA_CACHE_POLICIES__ISSUE__TTL"]
+    assert rows["issue"] == issue
     assert rows["project"] == ["project", "2h", "0s", "1h", "30s", "credential", "-", "-", "mine.yaml"]
     assert rows["search"] == ["search", "2m", "0s", "1h", "30s", "credential", "2s,10s,30s", "-", "default"]
 

@@ -221,7 +221,7 @@ def test_a_configuration_shows_no_secret(given):
         ("tenants: {a: {upstream: 'http://a'}, b: {upstream: 'http://b'}}", "tenants.b: needs hosts or path_prefix, because 'a' already takes all other requests"),
         ("tenants: {a: {upstream: 'http://a', ca_file: none.pem}}", "tenants.a.ca_file: 'none.pem' cannot be read: No such file or directory"),
         ("tenants: {a: {repair: {credential: hunter2}}}", "tenants.a.repair.credential: should be email:token, or 'Basic ...' or 'Bearer ...'"),
-        ("tenants: {a: {repair: {credential: \"a:b\\nHost: c\"}}}", "tenants.a.repair.credential: should be email:token, or 'Basic ...' or 'Bearer ...'"),
+        ('tenants: {a: {repair: {credential: "a:b\\nHost: c"}}}', "tenants.a.repair.credential: should be email:token, or 'Basic ...' or 'Bearer ...'"),
         ("tenants: {a: {repair: {interval: 0s}}}", "tenants.a.repair.interval: should be greater than or equal to 0.1"),
         ("tenants: {a: {repair: {intervall: 1m}}}", "tenants.a.repair.intervall: unknown key (did you mean interval?)"),
         ("policies: {issue: {ttl_with_webhooks: 1m}}", "policies.issue: ttl_with_webhooks is shorter than ttl"),
