@@ -30,6 +30,8 @@ _LONGEST_TRIP = 600.0
 _LONGEST_QUERY = 16 * 1024  # characters; reading so many takes a tenth of a second, and nobody else is served meanwhile
 # Fields to order by that change without an event.
 _UNTOLD = frozenset({"lastviewed", "votes", "watchers", "watches"})
+# What a custom field that is a date, which a query does not tell, would take for a time before or after now.
+_RELATIVE = re.compile(r"(?<!\w)[+-]?\d+[yMwdhm]\b")
 _KEY = re.compile(r"\b[A-Za-z][A-Za-z0-9_]*-\d+\b")
 _KEY_TAG = re.compile(r"issue:([A-Z][A-Z0-9_]*)-\d+")
 _PROJECT_TAG = re.compile(r"project:([^:]+):issues")
@@ -60,7 +62,8 @@ def understood(text: str) -> Understood | None:
 
 
 def _is_steady(query: jql.Query) -> bool:
-    return not jql.unknown(query) and not any(each.field.name.lower() in _UNTOLD for each in query.order)
+    moves = jql.unknown(query) or _RELATIVE.search(str(query))
+    return not moves and not any(each.field.name.lower() in _UNTOLD for each in query.order)
 
 
 def live(request: Request, read: Read) -> tuple[Read, Live | None]:
