@@ -26,6 +26,7 @@ ISSUES = "issues"
 SEARCHES = "searches"
 """The tag of all lists of issues that a query selects which we understand."""
 
+_ANY_ISSUE = "type:issue"
 _LONGEST_TRIP = 600.0
 _LONGEST_QUERY = 16 * 1024  # characters; reading so many takes a tenth of a second, and nobody else is served meanwhile
 # Fields to order by that change without an event.
@@ -51,12 +52,17 @@ class Understood:
 
 @lru_cache(maxsize=20_000)
 def understood(text: str) -> Understood | None:
-    """Parse and compile canonical JQL; None if we cannot read it, or not in time, whatever Jira can."""
+    """Parse and compile canonical JQL; None if we cannot read it, or not in time, whatever Jira can.
+
+    None also for a query whose answer depends on what other issues are like: no look at a changed one tells anything.
+    """
     if len(text) > _LONGEST_QUERY:
         return None
     try:
         query = jql.parse(text)
     except jql.JqlError:
+        return None
+    if jql.looks_at_other_issues(query):
         return None
     return Understood(jql.compile_query(query), jql.projects(query), _is_steady(query))
 
@@ -116,23 +122,23 @@ def of_write(tags: Collection[str], names: Names) -> Change:
     touched = frozenset(tags)
     if EVERYTHING in touched or not _touches_issues(touched):
         return Change(touched)
-    projects = {_project(tag, names) for tag in touched if tag.startswith("issue:") or _PROJECT_TAG.fullmatch(tag)}
-    if not projects or None in projects:
+    named = [_projects(tag, names) for tag in touched if tag.startswith("issue:") or _PROJECT_TAG.fullmatch(tag)]
+    if not named or not all(named) or _ANY_ISSUE in touched:
         return Change(touched, everything=True)
-    return Change(touched, projects=frozenset(key for key in projects if key))
+    return Change(touched, projects=frozenset().union(*named))
 
 
 def _touches_issues(tags: Collection[str]) -> bool:
-    return any(tag in (ISSUES, "type:issue") or tag.startswith("issue:") for tag in tags)
+    return any(tag in (ISSUES, _ANY_ISSUE) or tag.startswith("issue:") for tag in tags)
 
 
-def _project(tag: str, names: Names) -> str | None:
-    """Tell the key of the project that a tag's issues are in; None if unknown."""
+def _projects(tag: str, names: Names) -> frozenset[str]:
+    """Tell the keys of the projects that a tag's issues may be in, for they may have moved; none if unknown."""
     if project := _PROJECT_TAG.fullmatch(tag):
-        named = f"project:{project[1]}"
-        return (names.key_of(named) or "").removeprefix("project:") or None if project[1].isdigit() else project[1]
-    issue = _KEY_TAG.fullmatch(tag) or _KEY_TAG.fullmatch(names.key_of(tag) or "")
-    return issue[1] if issue else None
+        keys = {key.removeprefix("project:") for key in names.keys_of(f"project:{project[1]}")}
+        return frozenset(keys if project[1].isdigit() else {project[1], *keys})
+    issues = (_KEY_TAG.fullmatch(name) for name in (tag, *names.keys_of(tag)))
+    return frozenset(issue[1] for issue in issues if issue)
 
 
 class Index:
@@ -202,6 +208,5 @@ def _another(word: str, keys: frozenset[str], names: Names) -> bool:
     """Tell whether `word`, as a query names a project, is surely none of those with these keys."""
     if any(word in home(key) for key in keys):
         return False
-    named = f"project:{word}"
-    key = names.key_of(named) if word.isdigit() else named if names.id_of(named) else None
-    return key is not None and key.removeprefix("project:") not in keys
+    known = {key.removeprefix("project:") for key in names.keys_of(f"project:{word}")}
+    return bool(known) and known.isdisjoint(keys)

@@ -77,6 +77,7 @@ class App:
             self.metrics.consult(figures, figures.ask)
         self.stores = {name: self._store(name) for name in config.tenants}
         self._upstreams: list[upstream.Upstream] = []
+        self._changes: list[Changes] = []
         self._desks: dict[str, Desk] = {}
         self.watches: dict[str, Watch] = {}
         self.repairs: dict[str, Repair] = {}
@@ -105,7 +106,8 @@ class App:
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """Make what runs as long as the app does."""
         echoes = [repeat_forever(store) for store in self.stores.values()]
-        return [*echoes, *(repair.run() for repair in self.repairs.values())]
+        surveys = [changes.keep_up() for changes in self._changes]
+        return [*echoes, *surveys, *(repair.run() for repair in self.repairs.values())]
 
     async def close(self) -> None:
         """Finish what is under way and let go of connections."""
@@ -160,6 +162,7 @@ class App:
         names, recent = Names(), Recent(time.monotonic)
         settle = self.config.policies["search"].settle
         changes = Changes(store, names, recent, settle, self._counter(name))
+        self._changes.append(changes)
         watch = self._watch(name, settings.repair)
         if settings.repair.credential is not None:
             self.repairs[name] = self._repair(name, settings, jira, changes, names)

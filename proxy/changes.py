@@ -4,16 +4,35 @@ Webhooks, writes, repairs and purges all end here. What a change concerns is the
 policies.names); here it is made durable.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from policies.change import Change
-from policies.model import Fence
+from policies.model import Fence, Survey
 from policies.names import Names, lagging
-from policies.searches import SEARCHES, Index, of_write
+from policies.searches import SEARCHES, Index, of_write, understood
 from proxy.errors import StoreError
 from proxy.recent import Recent
 from proxy.stores import Echoes, Store
+
+_AT_ONCE = 200
+"""New queries that an event waits for: reading one takes some tenths of a millisecond."""
+
+_CHUNK = 10
+_PAUSE = 1.0
+_REMEMBERED = 100_000
+"""Queries, live or long forgotten by the store, after which we ask it anew for those that are live."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The queries that were live at `fence`. Whoever surveys adds to the reading whose fence it asked by."""
+
+    index: Index = field(default_factory=Index)
+    fence: Fence | None = None
 
 
 class Ledger(Store, Echoes, Protocol):
@@ -34,8 +53,7 @@ class Changes:
         self._recent = recent
         self._settle = settle
         self._count = count
-        self._searches = Index()
-        self._surveyed: Fence | None = None
+        self._reading = _Reading()
 
     async def wrote(self, tags: frozenset[str], *, certain: bool) -> None:
         """Record what a write may have changed; unless `certain`, it may yet do so. Raises StoreError."""
@@ -47,34 +65,60 @@ class Changes:
         tags = self._names.for_change(change.tags)
         self._recent.note(tags)
         searches, surveyed = await self._concerned(change)
-        # First what is to be done later: whoever crashes in between has done too much, not too little.
-        await self._postpone(tags | searches, certain=certain)
-        await self._store.invalidate(tags | searches, surveyed)
-        if surveyed is not None:
-            unseen, _ = await self._concerned(change)
-            await self._postpone(unseen - searches)
+        try:
+            # First what is to be done later: whoever crashes in between has done too much, not too little.
+            await self._postpone(tags | searches, surveyed, certain=certain)
+        finally:  # what cannot be done again later has to be done now all the more
+            await self._store.invalidate(tags | searches, surveyed)
         self._count(source)
 
-    async def _postpone(self, tags: frozenset[str], *, certain: bool = True) -> None:
+    async def _postpone(self, tags: frozenset[str], surveyed: Fence | None, *, certain: bool) -> None:
         late = lagging(tags) if certain else tags
         if late and self._settle:
-            await self._store.postpone(late, self._settle)
+            await self._store.postpone(late, self._settle, surveyed)
 
     async def _concerned(self, change: Change) -> tuple[frozenset[str], Fence | None]:
         """Name the searches concerned, and the fence up to which they were looked through."""
         if not (change.issues or change.projects):
             return frozenset({SEARCHES} if change.everything else ()), None
         try:
-            survey = await self._store.survey(self._surveyed)
+            reading, survey = await self._survey()
         except StoreError:
             return frozenset({SEARCHES}), None
-        if survey.whole:
-            self._searches = Index()
-        self._searches.add(survey.searches)
-        self._surveyed = survey.fence
-        return self._searches.concerned(change, self._names), survey.fence
+        if len(survey.searches) > _AT_ONCE:
+            # Reading so many would hold everybody up; keep_up reads them by and by.
+            return frozenset({SEARCHES}), None
+        self._take_in(reading, survey)
+        return reading.index.concerned(change, self._names), survey.fence
+
+    async def _survey(self) -> tuple[_Reading, Survey]:
+        """Ask which queries became live since the last time, or, where that does not help any more, which are."""
+        reading = self._reading
+        survey = await self._store.survey(reading.fence)
+        return (_Reading() if survey.whole else reading), survey
+
+    def _take_in(self, reading: _Reading, survey: Survey) -> None:
+        reading.index.add(survey.searches)
+        reading.fence = survey.fence
+        self._reading = reading if len(reading.index) <= _REMEMBERED else _Reading()
+
+    async def keep_up(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Read the queries that became live, on whichever instance, before an event asks for them. Never ends."""
+        while True:
+            with suppress(StoreError):
+                await self._read_new()
+            await sleep(_PAUSE)
+
+    async def _read_new(self) -> None:
+        reading, survey = await self._survey()
+        for at in range(0, len(survey.searches), _CHUNK):
+            for search in survey.searches[at : at + _CHUNK]:
+                understood(search.jql)
+            await asyncio.sleep(0)
+        self._take_in(reading, survey)
 
 
-def _both_names(change: Change) -> set[tuple[str, str]]:
+def _both_names(change: Change) -> list[tuple[str, str]]:
+    """Pair the names of each issue. Of a moved one the present key comes last: that is what its id leads to."""
     states = [state for changed in change.issues for state in (changed.before, changed.after) if state is not None]
-    return {(f"issue:{state.id}", f"issue:{state.key}") for state in states if state.id and state.key}
+    return [(f"issue:{state.id}", f"issue:{state.key}") for state in states if state.id and state.key]

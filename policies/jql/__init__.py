@@ -9,6 +9,7 @@ may_affect(match, after, before(after, changelog_items))
 from policies.jql.changelog import before, untouched
 from policies.jql.comparison import Matcher
 from policies.jql.errors import JqlError
+from policies.jql.functions import looks_at_other_issues
 from policies.jql.issue import Issue, issue_view
 from policies.jql.matcher import affected, compile_query, matches, may_affect, unknown
 from policies.jql.parser import parse
@@ -28,6 +29,7 @@ __all__ = [
     "before",
     "compile_query",
     "issue_view",
+    "looks_at_other_issues",
     "matches",
     "may_affect",
     "parse",

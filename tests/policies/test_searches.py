@@ -36,6 +36,16 @@ def test_a_search_that_is_not_understood_depends_on_all_issues(query):
     assert get(query) == (SEARCH, None)
 
 
+@pytest.mark.parametrize("jql", ["issue+in+epicsWithOpenChildren()", "type=Bug+and+not+(issue+in+childIssuesOf(A-1))"])
+def test_a_search_that_looks_at_other_issues_depends_on_all_of_them(jql):
+    assert get(f"jql={jql}") == (SEARCH, None)
+
+
+@pytest.mark.parametrize("jql", ["assignee=currentUser()", "due<endOfDay()", "sprint+in+openSprints()"])
+def test_a_search_that_looks_at_the_caller_the_time_or_the_sprints_lives_by_its_own_tag(jql):
+    assert get(f"jql={jql}")[1] is not None
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"jql": 7}', b'{"jql": ["a"]}'])
 def test_a_body_that_tells_no_query_is_not_guessed_at(body):
     assert post(body) == (SEARCH, None)
@@ -145,6 +155,7 @@ KNOWING.learn([("issue:10001", "issue:PROJ-1"), ("project:10000", "project:PROJ"
         ({"project:10009:issues", "issues"}, {"everything": True}),
         ({"issues"}, {"everything": True}),
         ({"type:issue"}, {"everything": True}),
+        ({"type:issue", "issue:PROJ-1", "issues"}, {"everything": True}),
         ({"fields"}, {}),
         ({"*"}, {}),
     ],
