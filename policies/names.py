@@ -3,6 +3,8 @@
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 
+from policies.model import EVERYTHING
+
 MANY = "many"
 """The tag of answers that speak of too many things to name them all; every change makes them old."""
 
@@ -11,31 +13,46 @@ UNRESOLVED = "issues:unresolved"
 
 _ISSUE, _INDEXED = "issue:", "indexed:"
 _FROM_INDEX = (_INDEXED, "search", "issues")
+_ALL_FROM_INDEX = frozenset({"issues", "searches"})  # every answer from the index carries one of them
 _LIMIT = 200_000
 
 
 class Names:
-    """Pairs of tags, `issue:10001` and `issue:PROJ-1`, as seen in Jira's answers and webhooks; the latest ones."""
+    """Pairs of tags, `issue:10001` and `issue:PROJ-1`, as seen in Jira's answers and webhooks; the latest ones.
+
+    An id keeps all its keys: Jira goes on to take the former ones of what was moved or renamed, and an answer from
+    before a move may be the last to come in.
+    """
 
     def __init__(self, limit: int = _LIMIT) -> None:
         self._limit = limit
         self._id_of: OrderedDict[str, str] = OrderedDict()
-        self._key_of: dict[str, str] = {}
+        self._keys_of: dict[str, tuple[str, ...]] = {}  # the last seen comes last
 
     def learn(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Remember pairs of tags, by id and by key."""
         for by_id, by_key in pairs:
             self._id_of[by_key] = by_id
             self._id_of.move_to_end(by_key)
-            self._key_of[by_id] = by_key
+            if self._keys_of.get(by_id, ())[-1:] != (by_key,):
+                self._keys_of[by_id] = (*self._other_keys(by_id, by_key), by_key)
         while len(self._id_of) > self._limit:
             by_key, by_id = self._id_of.popitem(last=False)
-            if self._key_of.get(by_id) == by_key:
-                del self._key_of[by_id]
+            self._keys_of[by_id] = self._other_keys(by_id, by_key)
+            if not self._keys_of[by_id]:
+                del self._keys_of[by_id]
+
+    def _other_keys(self, by_id: str, by_key: str) -> tuple[str, ...]:
+        return tuple(key for key in self._keys_of.get(by_id, ()) if key != by_key)
 
     def key_of(self, by_id: str) -> str | None:
         """Return the key last seen with an id, both as tags."""
-        return self._key_of.get(by_id)
+        keys = self._keys_of.get(by_id)
+        return keys[-1] if keys else None
+
+    def keys_of(self, name: str) -> tuple[str, ...]:
+        """Return all keys of what a tag names by its id or by one of its keys, as tags; none if no pair was seen."""
+        return self._keys_of.get(self._id_of.get(name, name), ())
 
     def id_of(self, by_key: str) -> str | None:
         """Return the id that a key stands for, both as tags."""
@@ -54,10 +71,10 @@ class Names:
     def for_change(self, tags: Collection[str]) -> frozenset[str]:
         """Complete the tags of a change: with the other names, and where one is unknown, with what it may stand for."""
         issues = [tag for tag in tags if _names_issue(tag)]
-        others = {tag: self._id_of.get(tag) or self._key_of.get(tag) for tag in issues}
-        completed = frozenset(tags).union(other for other in others.values() if other) | {MANY}
+        keys = {tag: self.keys_of(tag) for tag in issues}
+        completed = frozenset(tags).union(*keys.values(), (self._id_of.get(tag, tag) for tag in issues)) | {MANY}
         completed |= by_index(completed)
-        return completed | {UNRESOLVED} if None in others.values() else completed
+        return completed if all(keys.values()) else completed | {UNRESOLVED}
 
 
 def by_index(tags: Collection[str]) -> frozenset[str]:
@@ -66,8 +83,9 @@ def by_index(tags: Collection[str]) -> frozenset[str]:
 
 
 def lagging(tags: Collection[str]) -> frozenset[str]:
-    """Select of a change's tags those of answers that come from Jira's index."""
-    return frozenset(tag for tag in tags if tag.startswith(_FROM_INDEX) or tag.endswith(":issues"))
+    """Select of a change's tags those of answers that come from Jira's index; where all is old, of all these."""
+    late = frozenset(tag for tag in tags if tag.startswith(_FROM_INDEX) or tag.endswith(":issues"))
+    return late | _ALL_FROM_INDEX if EVERYTHING in tags else late
 
 
 def _names_issue(tag: str) -> bool:

@@ -43,8 +43,11 @@ class Store(Protocol):
 class Echoes(Protocol):
     """Invalidations that are repeated later, because Jira's index lags behind what it announced."""
 
-    async def postpone(self, tags: Collection[str], delays: Collection[float]) -> None:
-        """Invalidate `tags` again after each of `delays` seconds, by whichever process is there to do it."""
+    async def postpone(self, tags: Collection[str], delays: Collection[float], surveyed: Fence | None = None) -> None:
+        """Invalidate `tags` again after each of `delays` seconds, by whichever process is there to do it.
+
+        With `surveyed`, also the answers to every query that became live between that fence and then.
+        """
 
     async def repeat(self) -> float | None:
         """Invalidate what is due; tell in how many seconds the next is, None if nothing is postponed."""

@@ -1,6 +1,6 @@
 -- Invalidations that are to be repeated later, because Jira's index lags.
 --
---    echoes    sorted set: "due nonce\ntags" -> due, in milliseconds
+--    echoes    sorted set: "due nonce fence\ntags" -> due, in milliseconds; the fence is that of a survey, if there was one
 --
 -- The ledger counts them: where the count is wrong some were evicted, and answers may have been kept that are older than
 -- we think, so the tenant begins anew.

@@ -8,7 +8,7 @@ What an operation answers while the backend cannot be asked errs to the safe sid
     add             True: a delivery seen twice is applied twice, which does no harm; one taken for seen would be lost
     claim, wait     granted, over: this process makes its own trip
     put, landed     nothing
-    postpone        StoreError: as for an invalidation, of which it is a part
+    postpone        StoreError: as for an invalidation, of which it is a part; it is owed
     repeat          nothing is due
     drop            nothing yet: it is owed
     invalidate      StoreError, so that a webhook can ask Jira to deliver it again: it is owed
@@ -88,16 +88,7 @@ class FailOpen:
 
         Tried even when the backend has just failed: other processes serve on until it is recorded.
         """
-        recorded = False
-        try:
-            await self._backend.invalidate(tags, surveyed)
-            recorded = True
-        except StoreError:
-            self._fail("invalidate")
-            raise
-        finally:
-            if not recorded:  # also when cancelled in the middle: nobody knows
-                self._owed += 1
+        await self._record("invalidate", lambda: self._backend.invalidate(tags, surveyed))
         self._retry_at = None
 
     async def survey(self, since: Fence | None) -> Survey:
@@ -108,13 +99,9 @@ class FailOpen:
             self._fail("survey")
             raise
 
-    async def postpone(self, tags: Collection[str], delays: Collection[float]) -> None:
-        """Note what to invalidate again, or raise StoreError."""
-        try:
-            await self._backend.postpone(tags, delays)
-        except StoreError:
-            self._fail("postpone")
-            raise
+    async def postpone(self, tags: Collection[str], delays: Collection[float], surveyed: Fence | None = None) -> None:
+        """Note what to invalidate again, or owe it and raise StoreError."""
+        await self._record("postpone", lambda: self._backend.postpone(tags, delays, surveyed))
 
     async def repeat(self) -> float | None:
         return await self._attempt("repeat", self._backend.repeat, None)
@@ -155,6 +142,18 @@ class FailOpen:
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
         await self._attempt("wait", lambda: self._backend.wait(key, timeout), None)
+
+    async def _record(self, operation: str, deed: Callable[[], Awaitable[None]]) -> None:
+        recorded = False
+        try:
+            await deed()
+            recorded = True
+        except StoreError:
+            self._fail(operation)
+            raise
+        finally:
+            if not recorded:  # also when cancelled in the middle: nobody knows
+                self._owed += 1
 
     async def _attempt(self, operation: str, deed: Callable[[], Awaitable[T]], otherwise: T) -> T:
         if not self._admits():

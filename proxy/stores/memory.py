@@ -50,7 +50,8 @@ class MemoryStore:
         self._clock = clock
         self._answers: Lru[_Kept] = Lru(max_bytes, clock)
         self._shelf: Lru[bytes] = Lru(SHELF_BYTES, clock)
-        self._echoes: list[tuple[float, int, frozenset[str]]] = []  # a heap: due, in which order noted, tags
+        # A heap: due, in which order noted, tags, up to where queries were surveyed.
+        self._echoes: list[tuple[float, int, frozenset[str], Fence | None]] = []
         self._order = count()
 
     def __repr__(self) -> str:
@@ -94,14 +95,14 @@ class MemoryStore:
         now = self._ledger.fence
         return Survey(now, self._since(since), whole=since is None or since.incarnation != now.incarnation)
 
-    async def postpone(self, tags: Collection[str], delays: Collection[float]) -> None:
+    async def postpone(self, tags: Collection[str], delays: Collection[float], surveyed: Fence | None = None) -> None:
         for delay in delays:
-            heapq.heappush(self._echoes, (self._clock() + delay, next(self._order), frozenset(tags)))
+            heapq.heappush(self._echoes, (self._clock() + delay, next(self._order), frozenset(tags), surveyed))
 
     async def repeat(self) -> float | None:
         now = self._clock()
         while self._echoes and self._echoes[0][0] <= now:
-            self._ledger.invalidate(heapq.heappop(self._echoes)[2])
+            await self.invalidate(*heapq.heappop(self._echoes)[2:])
         return self._echoes[0][0] - now if self._echoes else None
 
     async def forget(self, pattern: str) -> int:

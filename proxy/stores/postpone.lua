@@ -1,4 +1,5 @@
--- ARGV: packed tags; a nonce; after how many milliseconds to invalidate them again, once or several times.
+-- ARGV: packed tags; a nonce and, where the tags were chosen by a survey, its fence; after how many milliseconds to
+-- invalidate them again, once or several times.
 local ledger, now = with_echoes(open()), milliseconds()
 for i = 4, #ARGV do
   local due = string.format('%.0f', now + tonumber(ARGV[i]))

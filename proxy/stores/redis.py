@@ -121,8 +121,9 @@ class RedisStore:
         searches = tuple(map(unpack_live, tags, texts))
         return Survey(Fence(incarnation, stamp), searches, whole=bool(whole))
 
-    async def postpone(self, tags: Collection[str], delays: Collection[float]) -> None:
-        await self._run("postpone", pack_tags(tags), token_hex(8), *map(_milliseconds, delays))
+    async def postpone(self, tags: Collection[str], delays: Collection[float], surveyed: Fence | None = None) -> None:
+        fence = " ".join(map(str, _fence(surveyed)))
+        await self._run("postpone", pack_tags(tags), f"{token_hex(8)} {fence}", *map(_milliseconds, delays))
 
     async def repeat(self) -> float | None:
         coming = await self._run("repeat", self._limits[0])

@@ -89,8 +89,8 @@ class Tiered:
         self._near.clear()
         await self._far.close()
 
-    async def postpone(self, tags: Collection[str], delays: Collection[float]) -> None:
-        await self._far.postpone(tags, delays)
+    async def postpone(self, tags: Collection[str], delays: Collection[float], surveyed: Fence | None = None) -> None:
+        await self._far.postpone(tags, delays, surveyed)
 
     async def repeat(self) -> float | None:
         return await self._far.repeat()

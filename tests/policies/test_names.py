@@ -51,6 +51,10 @@ def test_what_comes_from_the_index_is_what_lags():
     assert lagging(change) == late
 
 
+def test_where_everything_is_old_all_that_comes_from_the_index_lags():
+    assert lagging(known().for_change({"*"})) == {"issues", "searches"}
+
+
 @pytest.mark.parametrize("tell", [{"issue:10001"}, {"issue:PROJ-1"}])
 @pytest.mark.parametrize("answer", [{"issue:10001"}, {"issue:PROJ-1"}])
 @pytest.mark.parametrize("then", [known(), known(PAIR)])

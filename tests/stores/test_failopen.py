@@ -68,6 +68,17 @@ async def fail_to_invalidate(store, backend, tags=("issue:PROJ-1",)):
     backend.broken.clear()
 
 
+async def test_what_could_not_be_postponed_is_owed(store, backend, clock, kept):
+    backend.broken.add("postpone")
+    with pytest.raises(StoreError):
+        await store.postpone(["indexed:PROJ-1"], [2.0])
+    backend.broken.clear()
+    assert store.state is State.OWING
+    clock.now += 5.0
+    assert not (await store.read(KEY)).alive
+    assert store.state is State.OK
+
+
 async def test_a_store_that_works_is_passed_through(store, kept, errors):
     found = await store.read(KEY)
     assert (found.entry, found.alive) == (kept, True)

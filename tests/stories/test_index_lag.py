@@ -10,6 +10,7 @@ ISSUE = "/rest/api/2/issue/PROJ-1"
 SEARCH = "/rest/api/2/search?jql=project=PROJ"
 CLOUD = "/rest/api/3/search/jql"
 PATIENCE = 10.0
+ALICE = {"X-AUSERNAME": "alice"}
 
 
 class Index:
@@ -66,6 +67,20 @@ async def test_a_search_from_before_the_index_knew_lives_only_until_the_echo(new
     assert shown(await proxy.get(SEARCH)) == "old"  # as old as Jira's own
     index.known = "new"
     await until(lambda answer: shown(answer) == "new", lambda: proxy.get(SEARCH))
+
+
+async def test_a_search_that_nobody_had_asked_for_before_the_change_lives_only_until_the_echo_too(
+    new_proxy, origin, store, tenant
+):
+    tenants = {tenant: {"upstream": origin.url}}
+    proxy = await new_proxy(store=store, tenants=tenants, policies={"search": {"settle": ["200ms"]}})
+    index = Index(origin)
+    await proxy.request("PUT", ISSUE, json={"fields": {"summary": "new"}})
+    origin.on("GET", "/rest/api/2/search", lambda _request: web.json_response({"issues": []}, headers=ALICE))
+    assert (await proxy.get(SEARCH)).json() == {"issues": []}
+    index.known = "new"
+    origin.on("GET", "/rest/api/2/search", index.search)
+    await until(lambda answer: answer.json()["issues"], lambda: proxy.get(SEARCH))
 
 
 async def test_an_echo_leaves_single_issues_alone(new_proxy, origin):
