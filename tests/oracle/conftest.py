@@ -8,8 +8,11 @@ import asyncio
 import random
 import re
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
 
 import aiohttp
 import orjson
@@ -33,6 +36,7 @@ class State:
     version: int
     status: str
     labels: frozenset[str]
+    updated: str = "2026-01-01T00:00:00.000+0000"
 
 
 @dataclass
@@ -49,6 +53,7 @@ class Jira:
             for number in range(1, PER_PROJECT + 1):
                 self.history[f"{project}-{number}"] = [State(0, "Open", frozenset())]
         self.keys = sorted(self.history)
+        self.ticks = count()
         self.ids = {key: str(10_000 + at) for at, key in enumerate(self.keys)}
         self.links = {key: self.keys[(at * 7 + 3) % len(self.keys)] for at, key in enumerate(self.keys)}
 
@@ -58,7 +63,8 @@ class Jira:
     def change(self, key: str) -> tuple[State, State]:
         before = self.now(key)
         labels = frozenset(label for label in ("red", "blue") if self.random.random() < 0.4)
-        after = State(before.version + 1, self.random.choice(STATUSES), labels)
+        updated = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{next(self.ticks) % 1000:03}+0000"
+        after = State(before.version + 1, self.random.choice(STATUSES), labels, updated)
         self.history[key].append(after)
         return before, after
 
@@ -90,7 +96,8 @@ class Jira:
             "/rest/api/2/search": query.get("jql", ""),
             "/rest/agile/1.0/board/1/issue": "project = AAA AND status = Doing",
         }
-        issues = [self.issue(key) for key in self.keys if selects(texts[path], key, self.now(key))]
+        text = "" if texts[path].startswith("updated >=") else texts[path]  # a repair poll: we are all that young
+        issues = [self.issue(key) for key in self.keys if selects(text, key, self.now(key))]
         return web.json_response({"startAt": 0, "total": len(issues), "issues": issues}, headers=headers)
 
     def _counted(self, text: str) -> web.Response:
@@ -131,6 +138,7 @@ def fields(key: str, state: State) -> dict:
         "summary": f"v{state.version}",
         "status": {"id": str(STATUSES.index(state.status)), "name": state.status},
         "labels": sorted(state.labels),
+        "updated": state.updated,
         "project": {"id": str(PROJECTS.index(project) + 1), "key": project, "name": f"The {project}"},
     }
 
@@ -217,12 +225,17 @@ class Oracle:
     session: aiohttp.ClientSession
     random: random.Random
     lag: float = 0.0  # seconds for which another instance may not yet have heard of a change
+    lost_share: float = 0.0  # of the announcements, those that Jira never delivers
+    poll: Callable[[], Awaitable[None]] | None = None
+    lost: list[tuple[str, int]] = field(default_factory=list)
 
     async def run(self, *, readers: int = 10, reads: int = 60, writes: int = 25, changes: int = 60) -> Judge:
         """Let everybody do so much of what they do, at the same time."""
         work = [self._read(reads) for _ in range(readers)]
         work += [self._write(writes) for _ in range(2)]
         work += [self._change(changes) for _ in range(2)]
+        if self.poll is not None:
+            work += [self._repair(self.poll, times=20)]
         await asyncio.gather(*work)
         return self.judge
 
@@ -267,6 +280,9 @@ class Oracle:
         for at in range(times):
             key = self._liked(self.jira.keys)
             before, after = self.jira.change(key)
+            if self.random.random() < self.lost_share:
+                self.lost.append((key, after.version))
+                continue
             announcement = self.jira.announcement(key, before, after)
             waiting.append((key, after.version, announcement, f"{id(self)}-{id(waiting)}-{at}"))
             self.random.shuffle(waiting)
@@ -283,6 +299,16 @@ class Oracle:
             async with self.session.post(f"{self._url()}/-/webhooks/default", data=body, headers=headers) as response:
                 assert response.status == 200, await response.text()
         self._acknowledge(key, version)
+
+    async def _repair(self, poll: Callable[[], Awaitable[None]], times: int) -> None:
+        """Poll now and then: what was lost before a poll began is known when it is over."""
+        for _ in range(times):
+            found, self.lost = self.lost, []
+            await poll()
+            for key, version in found:
+                self._acknowledge(key, version)
+            for _ in range(10):
+                await self.jira.dawdle()
 
     def _acknowledge(self, key: str, version: int) -> None:
         if self.lag:
@@ -303,7 +329,9 @@ async def new_oracle():
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
 
-        async def start(seed: int, *, proxies: int = 1, lag: float = 0.0, **settings) -> tuple[Oracle, list[app.App]]:
+        async def start(
+            seed: int, *, proxies: int = 1, lag: float = 0.0, tenant=None, **settings
+        ) -> tuple[Oracle, list[app.App]]:
             dice = random.Random(seed)
             jira = Jira(dice)
             runner = web.AppRunner(_application(jira), access_log=None, shutdown_timeout=0.1)
@@ -312,7 +340,7 @@ async def new_oracle():
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             jira.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
             given = {"secret": "the oracle's own secret", "listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}}
-            given["tenants"] = {"default": {"upstream": jira.url}}
+            given["tenants"] = {"default": {"upstream": jira.url} | (tenant or {})}
             running = [await app.start(Config.model_validate(given | settings), {}) for _ in range(proxies)]
             for each in running:
                 stack.push_async_callback(each.stop)

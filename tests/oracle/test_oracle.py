@@ -1,6 +1,7 @@
 """No answer is older than what had been acknowledged before its question; and each mechanism is needed for that."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -35,6 +36,31 @@ async def test_three_instances_over_one_redis_never_lie(new_oracle, redis_server
     report(judge)
     assert judge.lies == []
     assert judge.hits > judge.judged / 10
+
+
+async def test_what_no_webhook_announced_is_known_after_the_next_poll(new_oracle):
+    tenants = {"repair": {"credential": "Basic cmVwYWlyOnNlY3JldA=="}}
+    oracle, (app,) = await new_oracle(6, tenant=tenants)
+    oracle.lost_share = 0.4
+    oracle.poll = lambda: app.repairs["default"].poll_once(time.time())
+    judge = await oracle.run()
+    report(judge)
+    assert judge.lies == []
+    assert judge.hits > judge.judged / 20
+    assert app.watches["default"].outcome == "ok"
+
+
+async def test_the_oracle_catches_lost_webhooks_where_nothing_repairs_them(new_oracle):
+    async def look_away():
+        pass
+
+    for seed in range(20, 28):
+        oracle, _ = await new_oracle(seed)
+        oracle.lost_share, oracle.poll = 0.4, look_away
+        judge = await oracle.run()
+        if judge.lies:
+            return
+    pytest.fail("eight runs without noticing")
 
 
 # what each mechanism is for: without it, the same oracle finds lies
