@@ -5,10 +5,12 @@ Credentials and account names leave this module only as keyed hashes.
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from typing import assert_never
 from urllib.parse import parse_qsl
 
+from policies.headers import unfamiliar
 from policies.model import Request, Scope, Why
 
 # Signed anew for each request, or bound to one connection: equal callers never look equal.
@@ -16,7 +18,7 @@ _CHANGING_SCHEMES = frozenset({"jwt", "oauth", "digest", "negotiate", "ntlm", "k
 _QUERY_CREDENTIALS = frozenset(
     {"jwt", "access_token", "oauth_token", "oauth_signature", "os_username", "os_password", "pat", "token"}
 )
-# Gateways in front of Jira log callers in by such headers; they are part of the credential like Authorization.
+# Gateways in front of Jira log callers in by such headers.
 _IDENTITY_HEADERS = (
     "authorization",
     "cf-access-jwt-assertion",
@@ -28,7 +30,11 @@ _IDENTITY_HEADERS = (
     "x-remote-user",
 )
 # Cookies that never log anybody in. Any other cookie might, so it counts as part of the credential.
-_HARMLESS_COOKIES = ("atlassian.xsrf.token", "atl.xsrf.token", "ajs_", "_ga", "_gid", "_gcl", "awsalb", "jira.")
+_HARMLESS_COOKIE = re.compile(
+    r"(?:atlassian\.(?:account\.)?xsrf\.token|atl\.xsrf\.token|ajs_[^=]*|_ga(?:_[^=]*)?|_gid|_gcl_[^=]*"
+    r"|awsalb(?:tg)?(?:cors)?|__cf_bm|_cfuvid|bigipserver[^=]*|jira\.editor\.user\.mode)\s*=",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +44,14 @@ class Anonymous:
 
 @dataclass(frozen=True, slots=True)
 class Credentialed:
-    """The holder of a credential, known by its keyed hash."""
+    """The holder of a credential, known by its keyed hash.
+
+    `credential` is all that may have logged them in, `holder` the same without a session's cookies that came along with
+    something better ("" where nothing better came).
+    """
 
     credential: str
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +65,23 @@ Caller = Anonymous | Credentialed | Untrackable
 
 
 def identify(request: Request, secret: bytes) -> Caller:
-    """Tell who asks, by Authorization (and the like) or else by Jira's session cookies."""
+    """Tell who asks, by Authorization and the like, by cookies, and by whatever else may have a say in it."""
     if "=" in request.query and _query_credential(request.query):
         return Untrackable(Why.QUERY_CREDENTIAL)
     headers = request.headers
     scheme = headers.get("authorization", "").partition(" ")[0].lower()
     if scheme in _CHANGING_SCHEMES:
         return Untrackable(Why.CHANGING_CREDENTIAL)
-    presented = [f"{name}={headers[name]}" for name in _IDENTITY_HEADERS if name in headers]
-    if not presented:
-        # A request with Authorization is its holder's whatever session it drags along: Jira's own Set-Cookie
-        # would otherwise make a new caller of every script that keeps cookies.
-        presented = _login_cookies(headers.get("cookie", ""))
-    if not presented:
+    presented = any(headers.get(name) for name in _IDENTITY_HEADERS)
+    cookies = _login_cookies(headers.get("cookie", ""))
+    if not presented and not cookies:
         return Anonymous()
-    return Credentialed(keyed_hash(secret, "credential", *presented))
+    said = [f"authorization={headers.get('authorization', '')}", *unfamiliar(headers)]
+    credential = keyed_hash(secret, "credential", *said, "cookies", *cookies)
+    # Jira, or what stands before it, may go by the cookies although there is an Authorization or a gateway's key that
+    # many share. So Jira has to accept each session anew; but what it then shows an account is the same in all sessions
+    # of one holder, or each script that keeps cookies would begin with an empty cache.
+    return Credentialed(credential, keyed_hash(secret, "holder", *said) if presented and cookies else "")
 
 
 def keyed_hash(secret: bytes, *words: str) -> str:
@@ -80,17 +93,17 @@ def keyed_hash(secret: bytes, *words: str) -> str:
 def partition(scope: Scope, caller: Anonymous | Credentialed, account: str) -> str:
     """Name the part of the cache that `caller`, whom Jira resolved to `account` ("" if it never says), may share.
 
-    Tenant scope is for those whom Jira let in; what it shows to nobody in particular may be less.
+    Sharing is for those whom Jira let in by name; what it shows to nobody in particular may be less.
     """
     match caller:
         case Anonymous():
             return "anonymous"
-        case Credentialed(credential):
+        case Credentialed(credential, holder):
+            if not account:
+                return f"credential {credential}"
             if scope is Scope.TENANT:
                 return "tenant"
-            if scope is Scope.ACCOUNT and account:
-                return f"account {account}"
-            return f"credential {credential} {account}"
+            return f"account {account}" if scope is Scope.ACCOUNT else f"credential {holder or credential} {account}"
         case never:
             assert_never(never)
 
@@ -101,4 +114,4 @@ def _query_credential(query: str) -> bool:
 
 def _login_cookies(cookie: str) -> list[str]:
     crumbs = (crumb.strip() for crumb in cookie.split(";"))
-    return sorted(crumb for crumb in crumbs if crumb and not crumb.lower().startswith(_HARMLESS_COOKIES))
+    return sorted(crumb for crumb in crumbs if crumb and not _HARMLESS_COOKIE.match(crumb))

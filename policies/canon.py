@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from policies.canon_body import canonical_body
 from policies.canon_query import canonical_query
+from policies.headers import unfamiliar
 from policies.model import Read, Request
 from policies.paths import segments
 
@@ -51,6 +52,7 @@ def _answering(request: Request, read: Read) -> tuple[str, ...]:
         _compact(headers, "x-force-accept-language"),
         _compact(headers, "x-experimentalapi"),
         _content_type(headers) if read.body_matters else "",
+        "\0".join(unfamiliar(headers)),
     )
 
 

@@ -1,9 +1,9 @@
-"""Which headers may travel on, and which may be told again to somebody else.
+"""Which headers may travel on, which may be told again to somebody else, and which may make Jira answer differently.
 
 Tables only: what a proxy must not pass on (RFC 9110 section 7.6.1), and what belongs to one answer or one asker.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -56,6 +56,81 @@ NEVER_REPLAYED = frozenset(
     }
 )
 NEVER_REPLAYED_PREFIXES = ("x-ratelimit", "ratelimit", "beta-ratelimit", "x-amz-", "x-b3-", "cf-")
+
+# Of a request: what leaves Jira's answer as it is, or is looked at elsewhere (policies.callers, policies.canon). Any
+# other header may log somebody in, impersonate, or choose what an app answers; nobody can list all of those.
+_FAMILIAR = HOP_BY_HOP | frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "authorization",
+        "b3",
+        "baggage",
+        "cache-control",
+        "cdn-loop",
+        "cf-connecting-ip",
+        "cf-ipcountry",
+        "cf-ray",
+        "cf-visitor",
+        "content-length",
+        "content-type",
+        "cookie",
+        "dnt",
+        "expect",
+        "forwarded",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "newrelic",
+        "pragma",
+        "priority",
+        "range",
+        "referer",
+        "request-id",
+        "save-data",
+        "sentry-trace",
+        "traceparent",
+        "tracestate",
+        "true-client-ip",
+        "uber-trace-id",
+        "upgrade-insecure-requests",
+        "user-agent",
+        "via",
+        "x-amzn-trace-id",
+        "x-atlassian-token",
+        "x-client-ip",
+        "x-cloud-trace-context",
+        "x-correlation-id",
+        "x-experimentalapi",
+        "x-force-accept-language",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-proto",
+        "x-forwarded-server",
+        "x-jira-cache",
+        "x-real-ip",
+        "x-request-id",
+        "x-request-start",
+        "x-requested-with",
+        "x-trace-id",
+    }
+)
+_FAMILIAR_PREFIXES = ("sec-ch-", "sec-fetch-", "x-b3-", "x-datadog-", "x-newrelic-", "x-ot-span-")
+
+
+def unfamiliar(headers: Mapping[str, str]) -> list[str]:
+    """List what a request says in headers of which we do not know that they leave Jira's answer as it is, in order."""
+    return [
+        f"{name}={value}"
+        for name, value in sorted(headers.items())
+        if name not in _FAMILIAR and not name.startswith(_FAMILIAR_PREFIXES)
+    ]
 
 
 def end_to_end(headers: Pairs) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from typing import NamedTuple, assert_never
 from aiohttp import web
 from multidict import CIMultiDict
 
+from policies.headers import end_to_end
 from policies.model import Request, Why
 from proxy import answers
 from proxy.answers import Answer, Streamed, Whole
@@ -144,7 +145,8 @@ def _target(request: web.BaseRequest) -> _Target | None:
 
 def _incoming(request: web.BaseRequest, tenant: Tenant, target: _Target, notes: dict[str, str]) -> Incoming:
     pairs = texts(request.headers.items())
-    headers = joined(pairs) | {"host": target.host}
+    # What Connection names does not reach Jira, so it must not decide whose answer this is nor where it is kept.
+    headers = joined(end_to_end(pairs)) | {"host": target.host}
     law = Request(request.method, target.path[len(tenant.path_prefix) :] or "/", target.query, headers)
     return Incoming(
         request=law,

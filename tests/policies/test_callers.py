@@ -15,8 +15,11 @@ def caller(query="", **headers):
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (caller(authorization=BASIC), caller(authorization=BASIC, cookie="JSESSIONID=1")),
-        (caller(authorization=BASIC), caller(authorization=BASIC, cookie="atlassian.xsrf.token=1; x=2")),
+        (caller(authorization=BASIC), caller(authorization=BASIC, cookie="atlassian.xsrf.token=1")),
+        (
+            caller(authorization=BASIC),
+            caller(authorization=BASIC, user_agent="x", x_request_id="7", sec_fetch_mode="cors"),
+        ),
         (caller(cookie="JSESSIONID=1; a=b"), caller(cookie="a=b;JSESSIONID=1")),
         (caller(cookie="JSESSIONID=1"), caller(cookie="JSESSIONID=1; atlassian.xsrf.token=Q; _ga=7")),
     ],
@@ -41,12 +44,34 @@ def test_different_callers_are_never_taken_for_each_other():
         caller(remote_user="alice"),
         caller(authorization=BASIC, remote_user="alice"),
         caller(authorization=BASIC, remote_user="bob"),
+        caller(authorization=BASIC, x_impersonate="bob"),
+        caller(authorization=BASIC, cookie="JSESSIONID=1"),
+        caller(authorization=BASIC, cookie="JSESSIONID=2"),
+        caller(x_api_key="shared", cookie="JSESSIONID=1"),
+        caller(x_api_key="shared", cookie="JSESSIONID=2"),
+        caller(authorization="", cookie="JSESSIONID=3"),
+        caller(authorization="", cookie="JSESSIONID=4"),
+        caller(cookie=f"authorization={BASIC}"),
+        caller(cookie="_gatekeeper=1"),
+        caller(cookie="jira.sso=1"),
     ]
     assert len(set(callers)) == len(callers)
 
 
 def test_cookies_that_log_nobody_in_leave_the_caller_anonymous():
-    assert caller(cookie="atlassian.xsrf.token=ABC; AJS_conglomerate=1; _ga=GA1") == Anonymous()
+    assert caller(cookie="atlassian.xsrf.token=ABC; AJS_conglomerate=1; _ga=GA1; _ga_X=2") == Anonymous()
+
+
+def test_sessions_of_one_authorization_share_what_jira_shows_one_account_and_nothing_before_it_names_one():
+    one, other, alone = (
+        caller(authorization=BASIC, cookie="JSESSIONID=1"),
+        caller(authorization=BASIC, cookie="JSESSIONID=2"),
+        caller(cookie="JSESSIONID=1"),
+    )
+    assert partition(Scope.CREDENTIAL, one, "alice") == partition(Scope.CREDENTIAL, other, "alice")
+    assert partition(Scope.CREDENTIAL, one, "alice") != partition(Scope.CREDENTIAL, other, "bob")
+    assert partition(Scope.CREDENTIAL, one, "alice") != partition(Scope.CREDENTIAL, alone, "alice")
+    assert partition(Scope.CREDENTIAL, one, "") != partition(Scope.CREDENTIAL, other, "")
 
 
 @pytest.mark.parametrize("scheme", ["JWT", "jwt", "OAuth", "Digest", "Negotiate", "NTLM"])
@@ -84,7 +109,8 @@ ALICE, ALICE_TOO, BOB = Credentialed("a1"), Credentialed("a2"), Credentialed("b1
         (Scope.ACCOUNT, (ALICE, "alice"), (BOB, "bob"), False),
         (Scope.ACCOUNT, (ALICE, ""), (BOB, ""), False),
         (Scope.TENANT, (ALICE, "alice"), (BOB, "bob"), True),
-        (Scope.TENANT, (ALICE, ""), (BOB, ""), True),
+        (Scope.TENANT, (ALICE, ""), (BOB, ""), False),
+        (Scope.TENANT, (ALICE, "alice"), (BOB, ""), False),
         (Scope.TENANT, (ALICE, "alice"), (Anonymous(), ""), False),
         (Scope.ACCOUNT, (Anonymous(), ""), (BOB, ""), False),
         (Scope.CREDENTIAL, (Anonymous(), ""), (Anonymous(), ""), True),

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiohttp import web
 
 ISSUE = "/rest/api/2/issue/PROJ-1"
 
@@ -146,3 +147,80 @@ async def test_nothing_of_a_credential_is_logged(proxy, origin, caplog):
     assert "YWxpY2U6c2VzYW1l" not in caplog.text
     assert "sesame" not in caplog.text
     assert "verysecretsession" not in caplog.text
+
+
+def _by_session(origin):
+    """Let the origin log callers in by a session's cookie alone, whatever else they present."""
+
+    def login(request):
+        crumbs = request.headers.get("Cookie", "").split("; ")
+        user = next((crumb.removeprefix("JSESSIONID=") for crumb in crumbs if crumb.startswith("JSESSIONID=")), None)
+        return (user or "anonymous"), False
+
+    origin._login = login
+
+
+@pytest.mark.parametrize("names_accounts", [True, False])
+@pytest.mark.parametrize(
+    "shared",
+    [
+        {"Authorization": "Basic dGVhbTpnYXRl"},
+        {"Authorization": "Bearer gate"},
+        {"Authorization": ""},
+        {"X-Api-Key": "k"},
+    ],
+)
+async def test_a_key_that_many_share_does_not_hide_whose_session_comes_with_it(proxy, origin, shared, names_accounts):
+    origin.names_accounts = names_accounts
+    _by_session(origin)
+    origin.issue("PROJ-1", "alice's", readers=["alice"])
+    for _ in range(2):
+        assert (await proxy.get(ISSUE, None, headers=shared | {"Cookie": "JSESSIONID=alice"})).status == 200
+        assert (await proxy.get(ISSUE, None, headers=shared | {"Cookie": "JSESSIONID=bob"})).status == 404
+    assert (await proxy.get(ISSUE, None, headers=shared | {"Cookie": "JSESSIONID=alice"})).why == "fresh"
+
+
+async def test_a_new_session_of_a_known_authorization_costs_one_trip_and_finds_what_the_others_asked_for(proxy, origin):
+    origin.issue("PROJ-1", "one")
+    origin.issue("PROJ-2", "other")
+    await proxy.get(ISSUE, headers={"Cookie": "JSESSIONID=1"})
+    assert (await proxy.get("/rest/api/2/issue/PROJ-2", headers={"Cookie": "JSESSIONID=2"})).why == "miss"
+    assert (await proxy.get(ISSUE, headers={"Cookie": "JSESSIONID=2"})).why == "fresh"
+
+
+@pytest.mark.parametrize("names_accounts", [True, False])
+@pytest.mark.parametrize("header", ["X-Impersonate", "iv-user", "X-Forwarded-Email"])
+async def test_whom_a_header_nobody_told_us_of_impersonates_sees_only_their_own(proxy, origin, header, names_accounts):
+    origin.names_accounts = names_accounts
+    origin._login = lambda request: (request.headers.get(header, "alice"), False)
+    origin.issue("PROJ-1", "alice's", readers=["alice"])
+    for _ in range(2):
+        assert (await proxy.get(ISSUE, headers={header: "alice"})).status == 200
+        assert (await proxy.get(ISSUE, headers={header: "bob"})).status == 404
+        assert (await proxy.get(ISSUE, None, headers={header: "carol"})).status == 404
+
+
+async def test_an_answer_to_a_header_we_do_not_know_is_not_told_to_those_who_did_not_send_it(proxy, origin):
+    origin.on("GET", ISSUE, lambda request: web.json_response({"told": request.headers.get("X-Original-URL")}))
+    first = await proxy.get(ISSUE, None, headers={"X-Original-URL": "/poisoned"})
+    second = await proxy.get(ISSUE, None)
+    assert (first.json(), second.json()) == ({"told": "/poisoned"}, {"told": None})
+
+
+@pytest.mark.parametrize("named", ["accept-language", "X-Atlassian-Thing"])
+async def test_a_header_that_is_for_us_alone_does_not_choose_where_an_answer_is_kept(proxy, origin, named):
+    origin.on("GET", ISSUE, lambda request: web.json_response({"told": request.headers.get(named)}))
+    dropped = await proxy.get(ISSUE, None, headers={named: "de", "Connection": named})
+    sent = await proxy.get(ISSUE, None, headers={named: "de"})
+    assert (dropped.json(), sent.json()) == ({"told": None}, {"told": "de"})
+
+
+async def test_a_credential_that_is_for_us_alone_gives_no_lease(new_proxy, origin):
+    proxy = await new_proxy(policies={"issue": {"scope": "tenant"}})
+    origin.issue("PROJ-1", "members'", readers=["alice"])
+    origin.issue("PROJ-2", "everybody's", readers=["alice", "anonymous"])
+    origin.names_accounts = False
+    await proxy.get(ISSUE)
+    stranger = {"Authorization": "Basic bm9ib2R5OndpdGhvdXQ=", "Connection": "authorization"}
+    assert (await proxy.get("/rest/api/2/issue/PROJ-2", None, headers=stranger)).status == 200
+    assert (await proxy.get(ISSUE, None, headers=stranger)).status == 404
