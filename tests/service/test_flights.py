@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from proxy.library.flights import Flights, Landing
-from proxy.service import AsyncCacheService, CacheService, Memory
+from proxy.service import AsyncCacheService, CacheService, Memory, create_async_redis_client
 
 
 class Loader:
@@ -157,3 +157,25 @@ def test_nobody_joins_a_load_that_has_asked_the_ledger():
     flights.seal(first)
     assert flights.board("a") == (second, False), "an old load's end is not a new load's"
     first.landing.set_result(Landing(b"1", alive=True))
+
+
+async def test_a_load_that_has_landed_is_over(cache):
+    loader = Loader("first", "second")
+    loader.open.set()
+    assert await cache.get_or_load("a", loader) == "first"
+    await cache.delete("a")
+    assert await cache.get_or_load("a", loader) == "second"
+
+
+async def test_where_redis_is_down_those_who_ask_still_share_one_load():
+    async with create_async_redis_client("redis://127.0.0.1:1/0", timeout=0.2) as client:
+        cache, loader = AsyncCacheService(client), Loader("value")
+        leader = asyncio.create_task(cache.get_or_load("a", loader))
+        await loader.arrived.wait()
+        others = [asyncio.create_task(cache.get_or_load("a", loader)) for _ in range(10)]
+        async with asyncio.timeout(5):
+            while cache._operations.tally.stats({}).errors < 11:  # each look-up has failed, so each waits for the load
+                await asyncio.sleep(0)
+        loader.open.set()
+        assert await asyncio.gather(leader, *others) == ["value"] * 11
+        assert loader.calls == 1

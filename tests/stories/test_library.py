@@ -1,5 +1,7 @@
 """Programs beside the proxy: what they computed dies with its sources, by what the proxy sees of changes."""
 
+import asyncio
+
 import pytest
 
 from proxy.service import AsyncCacheService, CacheService, create_async_redis_client, create_redis_client
@@ -93,3 +95,16 @@ async def test_a_cleared_namespace_is_a_cold_cache_to_the_proxy_and_no_harm(cach
     assert blocking.clear_namespace() >= 1
     answers = [await proxy.get(ISSUE) for _ in range(2)]
     assert [answer.why for answer in answers] == ["miss", "fresh"]
+
+
+async def test_the_proxys_own_copies_hear_of_a_programs_invalidation(new_proxy, origin, redis_url, tenant, caches):
+    """By default a proxy answers from copies in its own memory, which follow what is invalidated in Redis."""
+    origin.issue("PROJ-1", "as it was")
+    store = {"url": redis_url, "timeout": "5s", "max_lag": "30s"}
+    proxy = await new_proxy(store=store, tenants={tenant: {"upstream": origin.url}})
+    assert [(await proxy.get(ISSUE)).why for _ in range(3)] == ["miss", "fresh", "fresh"]
+    caches[0].invalidate(["issue:PROJ-1"])
+    async with asyncio.timeout(5):
+        while origin.calls(path=ISSUE) == 1:
+            await proxy.get(ISSUE)
+    assert (await proxy.get(ISSUE)).why == "fresh"
