@@ -174,7 +174,7 @@ async def test_where_redis_is_down_those_who_ask_still_share_one_load():
         await loader.arrived.wait()
         others = [asyncio.create_task(cache.get_or_load("a", loader)) for _ in range(10)]
         async with asyncio.timeout(5):
-            while cache._operations.tally.stats({}).errors < 11:  # each look-up has failed, so each waits for the load
+            while cache._operations.tally.stats({}).errors < 11:  # noqa: ASYNC110 - the failed look-ups tell that all wait
                 await asyncio.sleep(0)
         loader.open.set()
         assert await asyncio.gather(leader, *others) == ["value"] * 11
