@@ -26,6 +26,8 @@ _LARGE = 1024 * 1024
 _LONGEST_HEADER = 64 * 1024
 # Tomcat, and so Data Center, closes idle connections after 20 s; a request that crosses with that is lost.
 _IDLE = 15.0
+# What such a scheme logs in is the connection, for whoever's request comes over it next.
+_BOUND_TO_CONNECTION = frozenset({"ntlm", "negotiate", "kerberos"})
 _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
@@ -66,13 +68,23 @@ class Reply:
 
 
 class Upstream:
-    """One Jira: `base` is its origin and base path, without a trailing slash."""
+    """One Jira: `base` is its origin and base path, without a trailing slash.
+
+    `session` shares its connections among all callers; `unshared` uses each for one request only.
+    """
 
     def __init__(
-        self, base: str, session: aiohttp.ClientSession, *, proxy: str | None, observe: Callable[[str, float], None]
+        self,
+        base: str,
+        session: aiohttp.ClientSession,
+        unshared: aiohttp.ClientSession,
+        *,
+        proxy: str | None,
+        observe: Callable[[str, float], None],
     ) -> None:
         self.base = base
         self._session = session
+        self._unshared = unshared
         self._proxy = proxy
         self._observe = observe
 
@@ -88,11 +100,13 @@ class Upstream:
         return reply
 
     async def _send(self, method: str, target: str, headers: Pairs, body: Body) -> Reply:
+        sent = CIMultiDict(headers)
+        session = self._unshared if _logs_connection_in(sent) else self._session
         with _translated():
-            response = await self._session.request(
+            response = await session.request(
                 method,
                 URL(self.base + target, encoded=True),
-                headers=CIMultiDict(headers),
+                headers=sent,
                 # A large one is written in pieces, so that the other requests get their turn.
                 data=io.BytesIO(body) if isinstance(body, bytes) and len(body) > _LARGE else body,
                 allow_redirects=False,
@@ -103,6 +117,12 @@ class Upstream:
 
     async def close(self) -> None:
         await self._session.close()
+        await self._unshared.close()
+
+
+def _logs_connection_in(headers: CIMultiDict[str]) -> bool:
+    said = headers.getall("Authorization", ())
+    return any(value.strip().partition(" ")[0].lower() in _BOUND_TO_CONNECTION for value in said)
 
 
 def connect(
@@ -118,8 +138,15 @@ def connect(
     `observe` is told the status of each request ("none" if no answer came) and the seconds until its answer began.
     """
     proxy = proxy_for(base, environ)
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=_trust(ca_file), keepalive_timeout=_IDLE),
+    trust = _trust(ca_file)
+    session = _session(aiohttp.TCPConnector(limit=0, ssl=trust, keepalive_timeout=_IDLE), timeouts)
+    unshared = _session(aiohttp.TCPConnector(limit=0, ssl=trust, force_close=True), timeouts)
+    return Upstream(base, session, unshared, proxy=proxy, observe=observe)
+
+
+def _session(connector: aiohttp.TCPConnector, timeouts: Timeouts) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         # Not trust_env: it would also log anonymous callers in with the host's .netrc.
@@ -128,7 +155,6 @@ def connect(
         max_line_size=_LONGEST_HEADER,
         max_field_size=_LONGEST_HEADER,
     )
-    return Upstream(base, session, proxy=proxy, observe=observe)
 
 
 def proxy_for(base: str, environ: Mapping[str, str]) -> str | None:
