@@ -21,7 +21,6 @@ from proxy.stores import Echoes, Store
 _AT_ONCE = 200
 """New queries that an event waits for: reading one takes some tenths of a millisecond."""
 
-_CHUNK = 10
 _PAUSE = 1.0
 _REMEMBERED = 100_000
 """Queries, live or long forgotten by the store, after which we ask it anew for those that are live."""
@@ -54,6 +53,7 @@ class Changes:
         self._settle = settle
         self._count = count
         self._reading = _Reading()
+        self._behind = False  # more queries became live than an event can wait for
 
     async def wrote(self, tags: frozenset[str], *, certain: bool) -> None:
         """Record what a write may have changed; unless `certain`, it may yet do so. Raises StoreError."""
@@ -81,12 +81,15 @@ class Changes:
         """Name the searches concerned, and the fence up to which they were looked through."""
         if not (change.issues or change.projects):
             return frozenset({SEARCHES} if change.everything else ()), None
+        if self._behind:
+            return frozenset({SEARCHES}), None
         try:
             reading, survey = await self._survey()
         except StoreError:
             return frozenset({SEARCHES}), None
         if len(survey.searches) > _AT_ONCE:
-            # Reading so many would hold everybody up; keep_up reads them by and by.
+            # Reading so many would hold everybody up; keep_up reads them by and by, and until then all are concerned.
+            self._behind = True
             return frozenset({SEARCHES}), None
         self._take_in(reading, survey)
         return reading.index.concerned(change, self._names), survey.fence
@@ -111,11 +114,11 @@ class Changes:
 
     async def _read_new(self) -> None:
         reading, survey = await self._survey()
-        for at in range(0, len(survey.searches), _CHUNK):
-            for search in survey.searches[at : at + _CHUNK]:
-                understood(search.jql)
-            await asyncio.sleep(0)
+        for search in survey.searches:
+            understood(search.jql)
+            await asyncio.sleep(0)  # a request takes several turns of the loop, so each turn reads one
         self._take_in(reading, survey)
+        self._behind = False
 
 
 def _both_names(change: Change) -> list[tuple[str, str]]:
