@@ -131,7 +131,7 @@ class Store(Section):
     url: StoreUrl = Field(default="memory://", repr=False)
     """memory://, redis://, rediss:// or unix://."""
     max_bytes: Size = 256 * 1024**2
-    """What the answers of a memory store may weigh together."""
+    """What the answers in this process's memory may weigh together: all there are, or those near in front of Redis."""
     max_connections: int = Field(default=50, gt=0)
     """Connections to Redis, at most."""
     coherence: Literal["relaxed", "strict"] = "relaxed"
