@@ -75,7 +75,7 @@ def test_the_readme_opens_with_the_two_commands():
     opening = (ROOT / "README.md").read_text().splitlines()[:5]
     assert [line.split("#")[0].strip() for line in opening if line.startswith("    ")] == [
         "make demo",
-        "JIRA_URL=https://your-site.atlassian.net make serve",
+        "make test",
     ]
 
 
