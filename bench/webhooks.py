@@ -15,7 +15,7 @@ import aiohttp
 
 from bench.precision import LABELS, STATUSES
 from policies.model import Live
-from proxy import app
+from proxy import server
 from proxy.schema import Config
 
 SEARCHES, PROJECTS, EVENTS = 10_000, 100, 1000
@@ -68,7 +68,7 @@ async def deliver(client: aiohttp.ClientSession, url: str, number: int) -> float
 
 async def measure() -> list[float]:
     """Make searches live, then deliver webhooks one after another."""
-    running = await app.start(settings(), {})
+    running = await server.start(settings(), {})
     store = running.app.stores["default"]
     for number in range(SEARCHES):
         await store.read(f"search:{number}", Live(f"search:{number}", query(number), HOUR))

@@ -69,7 +69,7 @@ def main() -> None:
 @_tells_mistakes
 def serve(path: Path | None, **overrides: str | None) -> int:
     """Answer Jira's clients, until interrupted."""
-    from proxy.app import run  # noqa: PLC0415 - the other commands do without the machinery
+    from proxy.server import run  # noqa: PLC0415 - the other commands do without the machinery
 
     config = load(path, os.environ, **overrides)
     logs.start(config.log)

@@ -19,7 +19,8 @@ import orjson
 import pytest
 from aiohttp import web
 
-from proxy import app
+from proxy import server
+from proxy.app import App
 from proxy.schema import Config
 
 PROJECTS = ("AAA", "BBB", "CCC")
@@ -331,7 +332,7 @@ async def new_oracle():
 
         async def start(
             seed: int, *, proxies: int = 1, lag: float = 0.0, tenant=None, **settings
-        ) -> tuple[Oracle, list[app.App]]:
+        ) -> tuple[Oracle, list[App]]:
             dice = random.Random(seed)
             jira = Jira(dice)
             runner = web.AppRunner(_application(jira), access_log=None, shutdown_timeout=0.1)
@@ -341,7 +342,7 @@ async def new_oracle():
             jira.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
             given = {"secret": "the oracle's own secret", "listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}}
             given["tenants"] = {"default": {"upstream": jira.url} | (tenant or {})}
-            running = [await app.start(Config.model_validate(given | settings), {}) for _ in range(proxies)]
+            running = [await server.start(Config.model_validate(given | settings), {}) for _ in range(proxies)]
             for each in running:
                 stack.push_async_callback(each.stop)
             urls = [f"http://{each.address}" for each in running]

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from aiohttp import web
 
-from proxy import app
+from proxy import server
 from proxy.schema import Config
 
 SECRET = "a secret of the tests' own"
@@ -110,7 +110,7 @@ def _json(body: bytes) -> dict:
 class Proxy:
     """A proxy that listens, and a client of it."""
 
-    running: app.Running
+    running: server.Running
     url: str
     session: aiohttp.ClientSession
 
@@ -194,7 +194,7 @@ async def new_proxy(stack, session, origin):
     async def start(environ=None, clock=time.time, **settings) -> Proxy:
         given = {"secret": SECRET, "listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}}
         given["tenants"] = {"default": {"upstream": origin.url}}
-        running = await app.start(Config.model_validate(given | settings), environ or {}, clock)
+        running = await server.start(Config.model_validate(given | settings), environ or {}, clock)
         stack.push_async_callback(running.stop)
         return Proxy(running, f"http://{running.address}", session)
 
