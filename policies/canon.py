@@ -22,8 +22,11 @@ _ANY_JSON = frozenset({"", "*/*", _JSON})  # how most clients say that they want
 _BESIDE_JSON = frozenset({"*/*", "*.*", "text/plain", "text/javascript", f"{_JSON};charset=utf-8"})
 
 
-def key(request: Request, read: Read, partition: str) -> str | None:
+def key(request: Request, read: Read, partition: str, secret: bytes = b"") -> str | None:
     """Name the question `request` as asked by `partition`: "{type}:{entity}:{variant}".
+
+    `secret` (at most 64 bytes) keys the variant, so that it tells nothing of what went in. Deployments that keep their
+    answers in one place but have different secrets have no key in common.
 
     None where the path or the body of a POST cannot be read for certain: such a request is not to be cached.
     """
@@ -33,13 +36,14 @@ def key(request: Request, read: Read, partition: str) -> str | None:
     body = canonical_body(request.body, parts) if read.body_matters else request.body.decode("latin-1")
     if body is None:
         return None
-    variant = _variant(partition, *_answering(request, read), canonical_query(request.query, parts), body, *parts)
+    asked = (*_answering(request, read), canonical_query(request.query, parts), body, *parts)
+    variant = _variant(secret, partition, *asked)
     return f"search:jql:{variant}" if read.type == "search" else f"{read.type}:{_safe(read.entity)}:{variant}"
 
 
-def _variant(*parts: str) -> str:
+def _variant(secret: bytes, *parts: str) -> str:
     framed = "".join([f"{len(part)}:{part}" for part in parts])
-    return blake2b(framed.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
+    return blake2b(framed.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES, key=secret).hexdigest()
 
 
 def _answering(request: Request, read: Read) -> tuple[str, ...]:

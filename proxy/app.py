@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import redis.asyncio
 
+from policies.callers import keyed_hash
 from policies.channel import Terms
 from policies.names import Names
 from proxy import config as configuration
@@ -160,6 +161,9 @@ class App:
         self._desks[name] = Desk(settings.webhook_secret, changes, store, watch)
         self._purgers[name] = Purger(store, changes, names)
         leases = Leases(store, settings.lease)
+        # A store may outlive a change of the upstream, or serve another deployment's tenant of this name: what one Jira
+        # said must not be another's answer, nor whom it let in the other's lease.
+        secret = keyed_hash(self._secret, "upstream", settings.upstream).encode()
         travel = Travel(
             upstream=jira,
             store=store,
@@ -168,7 +172,7 @@ class App:
             names=names,
             recent=recent,
             trusted_since=watch.trusted_since,
-            secret=self._secret,
+            secret=secret,
             site_names=_on_cloud(settings.upstream),
             max_body=config.limits.max_body,
             total=config.timeouts.total,
@@ -183,7 +187,7 @@ class App:
             upstream=jira,
             travel=travel,
             renderer=Renderer(_RENDERED_BYTES),
-            secret=self._secret,
+            secret=secret,
             max_body=config.limits.max_body,
             clock=self._clock,
         )

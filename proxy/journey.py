@@ -121,7 +121,7 @@ class Journey:
     ) -> Question | None:
         lease = await self._crew.leases.find(caller.credential) if isinstance(caller, Credentialed) else None
         account = lease.account if lease else ""
-        key = canon.key(request, read, partition(read.policy.scope, caller, account))
+        key = canon.key(request, read, partition(read.policy.scope, caller, account), self._crew.secret)
         if key is None:
             return None
         leased = isinstance(caller, Anonymous) or self._crew.leases.live(lease)

@@ -234,7 +234,8 @@ class Travel:
         if not isinstance(settlement, Keep):
             return Trip(alive=False, settlement=settlement, fetched=fetched)
         entry = self._entry(question, fetched, settlement)
-        key = canon.key(question.request, read, partition(read.policy.scope, question.caller, verdict.account))
+        shared_by = partition(read.policy.scope, question.caller, verdict.account)
+        key = canon.key(question.request, read, shared_by, self._secret)
         if fence is None or key is None:
             return Trip(alive=False, settlement=settlement, fetched=fetched, entry=entry)
         alive = await self._store.write(key, entry, fence)

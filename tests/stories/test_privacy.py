@@ -224,3 +224,16 @@ async def test_a_credential_that_is_for_us_alone_gives_no_lease(new_proxy, origi
     stranger = {"Authorization": "Basic bm9ib2R5OndpdGhvdXQ=", "Connection": "authorization"}
     assert (await proxy.get("/rest/api/2/issue/PROJ-2", None, headers=stranger)).status == 200
     assert (await proxy.get(ISSUE, None, headers=stranger)).status == 404
+
+
+@pytest.mark.parametrize("user", ["alice", None])
+async def test_a_redis_that_served_another_jira_before_gives_nothing_of_it(
+    new_proxy, new_origin, redis_url, tenant, user
+):
+    for told in ("test system", "production"):
+        jira = await new_origin()
+        jira.issue("PROJ-1", told, readers=["alice", "anonymous"])
+        proxy = await new_proxy(store={"url": redis_url}, tenants={tenant: {"upstream": jira.url}})
+        for why in ("miss", "fresh"):
+            answer = await proxy.get(ISSUE, user)
+            assert (answer.json()["fields"]["summary"], answer.why) == (told, why)
