@@ -58,6 +58,7 @@ class Why(Enum):
     UNREACHABLE = "upstream-unreachable", None
     TIMEOUT = "upstream-timeout", None
     UNKNOWN_TENANT = "unknown-tenant", None
+    CLIENT_LIMIT = "client-limit", None
     BAD_REQUEST = "bad-request", None
     OWN = "own-endpoint", None
     # went to Jira

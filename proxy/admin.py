@@ -2,7 +2,8 @@
 
 A web page that somebody looks at on the proxy's own machine must not get through: it can send a request to a loopback
 address, or give itself a name that leads there. It cannot send JSON to another origin without being asked first whether
-it may (which nothing here allows), and the Host it sends is its own.
+it may (which nothing here allows), and the Host it sends is its own. What a session's cookie is to let in has to come
+from a page of this listener.
 """
 
 import hmac
@@ -18,12 +19,19 @@ from proxy.errors import StoreError
 from proxy.explain import MalformedLineError
 from proxy.metrics import Metrics
 from proxy.purge import PurgeError, Purges
+from proxy.signin import COOKIE, PATH, SignIn, delete_cookie, same_origin, set_cookie
 
 _BEARER = "Bearer "
 _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 _JSON = "application/json"
+_STALE_LINK = "this link was used, has expired, or never was one; `jira-cache admin-link` prints a new one"
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>jira-cache</title>
+<h1>jira-cache</h1>
+<ul><li><a href="/metrics">Metrics</a><li><a href="/api/stats">Counts since the start</a></ul>
+"""
 
-_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _UNSUPPORTED, _UNAVAILABLE = 400, 401, 403, 415, 503
+_PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_SEE_OTHER, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _UNSUPPORTED, _UNAVAILABLE = 303, 400, 401, 403, 415, 503
 
 Explain = Callable[[str, str], dict[str, Any]]
 """Says what is done with a method and a path. Raises MalformedLineError."""
@@ -40,12 +48,14 @@ class Admin:
         stats: Callable[[], dict[str, Any]],
         purges: Purges,
         explain: Explain,
+        sign_in: SignIn,
     ) -> None:
         self._token = token
         self._metrics = metrics
         self._stats = stats
         self._purges = purges
         self._explain = explain
+        self._sign_in = sign_in
 
     def app(self) -> web.Application:
         """Make the application to listen with."""
@@ -54,20 +64,37 @@ class Admin:
         app.router.add_get("/api/stats", self._show_stats)
         app.router.add_get("/api/explain", self._show_explanation)
         app.router.add_post("/api/purge", self._purge)
+        app.router.add_get("/", self._show_page)
+        app.router.add_post("/api/sign-in-links", self._make_link)
+        app.router.add_get(PATH, self._begin_session, allow_head=False)
+        app.router.add_post("/sign-out", self._end_session)
         return app
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._token is not None:
-            if not _same(request.headers.get("Authorization", ""), _BEARER + self._token):
-                refused = _error(_UNAUTHORIZED, "a bearer token is required")
-                refused.headers["WWW-Authenticate"] = "Bearer"
-                return refused
-        elif not _LOOPBACK.fullmatch(request.headers.get("Host", "")):
-            return _error(_FORBIDDEN, "without admin.token only this machine may ask, and by a loopback address")
-        if request.method == "POST" and request.content_type != _JSON:
+        try:
+            refused = await self._refusal(request)
+            return await handler(request) if refused is None else refused
+        except StoreError as error:
+            return _error(_UNAVAILABLE, f"the store cannot be asked: {error}")
+
+    async def _refusal(self, request: web.Request) -> web.Response | None:
+        """Make the answer for who may not ask this; None for who may."""
+        by_token = self._token is not None and _same(request.headers.get("Authorization", ""), _BEARER + self._token)
+        if self._token is None:
+            if not _LOOPBACK.fullmatch(request.headers.get("Host", "")):
+                return _error(_FORBIDDEN, "without admin.token only this machine may ask, and by a loopback address")
+        elif not by_token and request.path != PATH and not await self._sign_in.admits(request):
+            refused = _error(_UNAUTHORIZED, "a bearer token is required, or a link of `jira-cache admin-link`")
+            refused.headers["WWW-Authenticate"] = "Bearer"
+            return refused
+        if request.method != "POST":
+            return None
+        if request.content_type != _JSON:
             return _error(_UNSUPPORTED, f"the Content-Type should be {_JSON}")
-        return await handler(request)
+        if not by_token and COOKIE in request.cookies and not same_origin(request):
+            return _error(_FORBIDDEN, "another site's page may not order anything")
+        return None
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:
         content_type = "text/plain; version=0.0.4; charset=utf-8"
@@ -92,6 +119,26 @@ class Admin:
             return _error(_BAD_REQUEST, str(error))
         except StoreError as error:
             return _error(_UNAVAILABLE, f"the store could not record it: {error}")
+
+    async def _show_page(self, _request: web.Request) -> web.Response:
+        return web.Response(text=_PAGE, content_type="text/html", headers=_PRIVATE)
+
+    async def _make_link(self, _request: web.Request) -> web.Response:
+        return _json({"path": await self._sign_in.link()})
+
+    async def _begin_session(self, request: web.Request) -> web.Response:
+        session = await self._sign_in.redeem(request.query.get("token", ""))
+        if session is None:
+            return web.Response(status=_FORBIDDEN, text=f"{_STALE_LINK}\n", headers=_PRIVATE)
+        response = web.Response(status=_SEE_OTHER, headers={"Location": "/", **_PRIVATE})
+        set_cookie(request, response, session)
+        return response
+
+    async def _end_session(self, request: web.Request) -> web.Response:
+        await self._sign_in.end(request)
+        response = _json({"signed_in": False})
+        delete_cookie(response)
+        return response
 
 
 def _same(given: str, expected: str) -> bool:

@@ -25,6 +25,7 @@ from proxy.leases import Leases
 from proxy.metrics import Metrics, Usage
 from proxy.poll import Poll
 from proxy.purge import Purger, Purges
+from proxy.ratelimit import RateLimit
 from proxy.recent import Recent
 from proxy.redis_figures import RedisFigures
 from proxy.repair import Repair
@@ -33,6 +34,8 @@ from proxy.schema import Config
 from proxy.schema import Repair as RepairConfig
 from proxy.schema import Tenant as TenantConfig
 from proxy.secret import secret_of
+from proxy.service import AsyncCacheService, Memory
+from proxy.signin import SignIn
 from proxy.stats import Stats
 from proxy.stores.failopen import FailOpen
 from proxy.stores.memory import MemoryStore
@@ -46,6 +49,7 @@ from proxy.webhooks import Desk, Webhooks
 
 log = logging.getLogger(__name__)
 
+_COMPLAINT_EVERY = 60.0  # seconds; the metric counts each failure
 _RENDERED_BYTES = 16 * 1024 * 1024
 # Jira Cloud: its answers always name the account, so that one without a name proves nothing from the first.
 _CLOUD = (".atlassian.net", "api.atlassian.com", ".jira.com")
@@ -70,6 +74,7 @@ class App:
         self.stores = {name: self._store(name) for name in config.tenants}
         self._upstreams: list[upstream.Upstream] = []
         self._changes: list[Changes] = []
+        self._complained = -_COMPLAINT_EVERY
         self._desks: dict[str, Desk] = {}
         self.watches: dict[str, Watch] = {}
         self.repairs: dict[str, Repair] = {}
@@ -129,6 +134,9 @@ class App:
 
     def _store_failed(self, operation: str) -> None:
         self.metrics.store_errors.labels(operation).inc()
+        if time.monotonic() < self._complained + _COMPLAINT_EVERY:
+            return
+        self._complained = time.monotonic()
         log.warning("the store failed; requests go to Jira instead", extra={"operation": operation})
 
     def _tenant(self, name: str, settings: TenantConfig) -> Tenant:
@@ -189,8 +197,21 @@ class App:
             renderer=Renderer(_RENDERED_BYTES),
             secret=secret,
             max_body=config.limits.max_body,
+            limit=self._limit(name),
             clock=self._clock,
         )
+
+    def _limit(self, tenant: str) -> RateLimit | None:
+        most = self.config.limits.client_requests_per_minute
+        if most is None:
+            return None
+        failed = self.metrics.store_errors.labels("count").inc
+        cache = self._cache(f"tenant:{tenant}")
+        return RateLimit(cache, most, self._secret, clock=time.monotonic, on_error=failed)
+
+    def _cache(self, namespace: str) -> AsyncCacheService:
+        """Make a service over the Redis of the answers; without one, over a memory of its own."""
+        return AsyncCacheService(Memory() if self._redis is None else self._redis, namespace, on_error="raise")
 
     def _watch(self, tenant: str, repair: RepairConfig) -> Watch:
         terms = None if repair.credential is None else Terms(repair.interval, repair.overlap)
@@ -226,6 +247,7 @@ class App:
             stats=lambda: stats.tell(time.monotonic() - self._began),
             purges=Purges(self._purgers, lambda: self._rulebook.types),
             explain=lambda method, path: tell(self._rulebook, request_of(f"{method} {path}", self.config)),
+            sign_in=SignIn(self._cache("admin")),
         )
 
     def _counter(self, tenant: str) -> Callable[[str], None]:

@@ -1,4 +1,4 @@
-"""The command line: serve, demo, check, explain, and of a proxy that runs: purge, stats.
+"""The command line: serve, demo, check, explain, and of a proxy that runs: purge, stats, admin-link.
 
 A mistake of the user's is one line on standard error and exit code 2, never a traceback.
 """
@@ -162,4 +162,16 @@ def stats(url: str | None, token: str | None, path: Path | None, in_json: bool) 
     told = Remote.find(url, token, path, os.environ).get("/api/stats")
     for line in [as_json(told)] if in_json else tables(told):
         click.echo(line)
+    return 0
+
+
+@main.command("admin-link")
+@_admin
+@_token
+@_config
+@_tells_mistakes
+def admin_link(url: str | None, token: str | None, path: Path | None) -> int:
+    """Print a link that signs a browser in at a running proxy: good once, within 15 minutes."""
+    remote = Remote.find(url, token, path, os.environ)
+    click.echo(f"{remote.url}{remote.post('/api/sign-in-links', {})['path']}")
     return 0

@@ -23,6 +23,7 @@ from proxy.errors import UpstreamError
 from proxy.health import Health
 from proxy.incoming import Body, Incoming, Read
 from proxy.metrics import Metrics
+from proxy.signin import COOKIE, without_cookie
 from proxy.tenants import Tenant, Tenants
 from proxy.upstream import joined, texts
 from proxy.webhooks import PATH, Delivery, Webhooks
@@ -145,6 +146,8 @@ def _target(request: web.BaseRequest) -> _Target | None:
 
 def _incoming(request: web.BaseRequest, tenant: Tenant, target: _Target, notes: dict[str, str]) -> Incoming:
     pairs = texts(request.headers.items())
+    if any(COOKIE in cookies for cookies in request.headers.getall("Cookie", ())):
+        pairs = without_cookie(pairs)
     # What Connection names does not reach Jira, so it must not decide whose answer this is nor where it is kept.
     headers = joined(end_to_end(pairs)) | {"host": target.host}
     law = Request(request.method, target.path[len(tenant.path_prefix) :] or "/", target.query, headers)

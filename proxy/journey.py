@@ -24,6 +24,7 @@ from proxy.errors import StoreError, UpstreamError
 from proxy.flights import Boarded, Flights, Missed, Seal
 from proxy.incoming import Incoming
 from proxy.leases import Leases
+from proxy.ratelimit import RateLimit
 from proxy.stores import Store
 from proxy.trip import Question, Travel, Trip
 from proxy.upstream import Upstream
@@ -48,6 +49,7 @@ class Crew:
     renderer: Renderer
     secret: bytes
     max_body: int
+    limit: RateLimit | None
     clock: Callable[[], float]
 
 
@@ -82,6 +84,8 @@ class Journey:
     async def _answer(self, incoming: Incoming) -> Answer:
         match = self._crew.rulebook.classify(incoming.request)
         incoming.notes.update(type=match.type, route=match.route)
+        if self._crew.limit is not None and (refused := await self._crew.limit.refuse(incoming)) is not None:
+            return refused
         match match:
             case Read():
                 return await self._read(incoming, match)

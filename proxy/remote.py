@@ -43,6 +43,11 @@ class Remote:
         where = Address(_OWN.get(admin.listen.host, admin.listen.host), admin.listen.port)
         return cls(f"http://{where}", token or admin.token)
 
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self._url
+
     def get(self, path: str) -> Any:
         """Ask for `path`. Returns the parsed answer."""
         return self._ask("GET", path, None)

@@ -215,8 +215,8 @@ class Limits(Section):
 
     max_body: Size = 8 * 1024**2
     """A larger answer streams through and is not kept."""
-    client_requests_per_minute: Annotated[int | None, BlankIsNone, _only(None, spelled="null")] = None
-    """Requests that one client may make; null: as many as it likes."""
+    client_requests_per_minute: Annotated[int | None, Field(gt=0), BlankIsNone] = None
+    """Requests that one client of a tenant may make within a minute; null: as many as it likes."""
 
 
 class Log(Section):

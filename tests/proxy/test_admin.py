@@ -18,6 +18,8 @@ from proxy.errors import StoreError
 from proxy.explain import MalformedLineError
 from proxy.metrics import Metrics, Usage
 from proxy.purge import Everything, Pattern, Project, PurgeError, Purges, Tags, Type, change, parse
+from proxy.service import AsyncCacheService
+from proxy.signin import SignIn
 from proxy.stats import Stats, as_text
 
 TYPES = frozenset({"issue", "search", "user"})
@@ -45,7 +47,10 @@ def explain(method, path):
 
 def new_admin(token=None, **purgers):
     purges = Purges(purgers or {"default": Recorder()}, lambda: TYPES)
-    return Admin(token, metrics=Metrics(), stats=lambda: {"uptime": 1.5}, purges=purges, explain=explain)
+    sign_in = SignIn(AsyncCacheService(url="memory://", on_error="raise"))
+    return Admin(
+        token, metrics=Metrics(), stats=lambda: {"uptime": 1.5}, purges=purges, explain=explain, sign_in=sign_in
+    )
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_the_version_is_told(cli):
 
 
 def test_there_are_as_many_commands_as_work(cli):
-    assert sorted(main.commands) == ["check", "demo", "explain", "purge", "serve", "stats"]
+    assert sorted(main.commands) == ["admin-link", "check", "demo", "explain", "purge", "serve", "stats"]
     for name in main.commands:
         assert cli(name, "--help").exit_code == 0
 
