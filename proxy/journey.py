@@ -16,7 +16,7 @@ from policies.decide import Decision, Fetch, Forward, Refuse, Serve, decide, in_
 from policies.directives import asked
 from policies.model import Entry, Fence, Lookup, Pass, Policy, Read, Request, Why, Write
 from policies.rulebook import Rulebook
-from policies.settle import Keep, Relay, StandIn
+from policies.settle import SERVER_ERROR, Keep, Relay, StandIn
 from proxy import answers, relay
 from proxy.answers import Answer, Renderer, Sending, Whole
 from proxy.changes import Changes
@@ -24,7 +24,6 @@ from proxy.errors import StoreError, UpstreamError
 from proxy.flights import Boarded, Flights, Missed, Seal
 from proxy.incoming import Incoming
 from proxy.leases import Leases
-from proxy.ratelimit import RateLimit
 from proxy.stores import Store
 from proxy.trip import Question, Travel, Trip
 from proxy.upstream import Upstream
@@ -49,7 +48,6 @@ class Crew:
     renderer: Renderer
     secret: bytes
     max_body: int
-    limit: RateLimit | None
     clock: Callable[[], float]
 
 
@@ -82,15 +80,14 @@ class Journey:
             return answers.error(status, str(error), why)
 
     async def _answer(self, incoming: Incoming) -> Answer:
-        match = self._crew.rulebook.classify(incoming.request)
+        rulebook = self._crew.rulebook
+        match = rulebook.classify(incoming.request)
         incoming.notes.update(type=match.type, route=match.route)
-        if self._crew.limit is not None and (refused := await self._crew.limit.refuse(incoming)) is not None:
-            return refused
         match match:
             case Read():
                 return await self._read(incoming, match)
             case Write():
-                return await self._finish(self._write(incoming, match))
+                return await self._finish(self._write(incoming, match, rulebook))
             case Pass(why=why):
                 return await self._forward(incoming, why)
             case never:
@@ -232,20 +229,24 @@ class Journey:
     async def _forward(self, incoming: Incoming, why: Why) -> Answer:
         return await relay.forward(self._crew.upstream, incoming, why, self._crew.max_body)
 
-    async def _write(self, incoming: Incoming, write: Write) -> Answer:
-        """Pass a write on. However it ends, what it may have changed is old before the client hears of it."""
+    async def _write(self, incoming: Incoming, write: Write, rulebook: Rulebook) -> Answer:
+        """Pass a write on. However it ends, what it may have changed is old before the client hears of it.
+
+        What that is the rulebook tells by which the write was classified, though another may be in force by then.
+        """
         body = await self._json_body(incoming)
         said: Any | None = None
         certain = False
         try:
             reply = await relay.send(self._crew.upstream, incoming)
-            certain = True
+            # A gateway that has lost its patience with Jira does not know either what becomes of the write.
+            certain = reply.status < SERVER_ERROR
             answer = await relay.answer(reply, incoming, write.why, self._crew.max_body)
             if isinstance(answer, Whole):
                 said = answers.parsed_answer(answer)
             return answer
         finally:
-            await self._invalidate(self._crew.rulebook.touched(write, body, said), certain=certain)
+            await self._invalidate(rulebook.touched(write, body, said), certain=certain)
 
     async def _json_body(self, incoming: Incoming) -> Any | None:
         if not incoming.body.present:

@@ -108,6 +108,15 @@ async def test_a_write_without_an_outcome_is_believed_to_happen_later(new_proxy,
     await until(lambda answer: answer.why == "invalidated", lambda: proxy.get(ISSUE))
 
 
+async def test_a_write_that_a_gateway_gave_up_is_believed_to_happen_later(new_proxy, origin):
+    proxy = await new_proxy(policies={"search": {"settle": ["1ms"]}})
+    origin.issue("PROJ-1", "old")
+    origin.on("PUT", ISSUE, lambda _request: web.Response(status=504))
+    assert (await proxy.request("PUT", ISSUE, json={})).status == 504
+    await proxy.get(ISSUE)
+    await until(lambda answer: answer.why == "invalidated", lambda: proxy.get(ISSUE))
+
+
 @pytest.mark.parametrize(
     "ask",
     [

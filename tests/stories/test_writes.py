@@ -85,6 +85,22 @@ async def test_a_write_that_jira_refuses_may_have_changed_something_all_the_same
     assert (await proxy.get(ISSUE)).why == "invalidated"
 
 
+async def test_a_write_counts_by_the_rules_it_came_under_though_they_change_meanwhile(new_proxy, origin):
+    routes = [{"match": "POST /rest/plugin/1/close", "tags": ["issue:{body.key}"], "otherwise": ["issues"]}]
+    proxy, other = await new_proxy(routes=routes), await new_proxy()
+    origin.issue("PROJ-1", "old")
+    origin.on("POST", "/rest/plugin/1/close", lambda _request: web.json_response({}))
+    await proxy.get(ISSUE)
+    origin.open.clear()
+    origin.arrived.clear()
+    write = asyncio.create_task(proxy.request("POST", "/rest/plugin/1/close", json={"key": "PROJ-1"}))
+    await origin.arrived.wait()
+    proxy.running.app.tenants.all[0].journey.follow(other.running.app._rulebook)
+    origin.open.set()
+    await write
+    assert (await proxy.get(ISSUE)).why == "invalidated"
+
+
 async def test_a_write_whose_connection_breaks_counts(proxy, origin):
     origin.issue("PROJ-1", "old")
     await proxy.get(ISSUE)
