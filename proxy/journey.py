@@ -24,8 +24,9 @@ from proxy.errors import StoreError, UpstreamError
 from proxy.flights import Boarded, Flights, Missed, Seal
 from proxy.incoming import Incoming
 from proxy.leases import Leases
+from proxy.ratelimit import RateLimit
 from proxy.stores import Store
-from proxy.trip import Question, Travel, Trip
+from proxy.trip import Question, Travel, Trip, itself
 from proxy.upstream import Upstream
 from proxy.watch import Watch
 
@@ -48,6 +49,7 @@ class Crew:
     renderer: Renderer
     secret: bytes
     max_body: int
+    limit: RateLimit | None
     clock: Callable[[], float]
 
 
@@ -83,6 +85,8 @@ class Journey:
         rulebook = self._crew.rulebook
         match = rulebook.classify(incoming.request)
         incoming.notes.update(type=match.type, route=match.route)
+        if self._crew.limit is not None and (refused := await self._crew.limit.refuse(incoming)) is not None:
+            return refused
         match match:
             case Read():
                 return await self._read(incoming, match)
@@ -139,13 +143,25 @@ class Journey:
                     self._in_background(self._refresh(question, found.fence))
                 return self._serve(question, entry, Sending(why, self._left(question, entry)))
             case Fetch():
-                return await self._fetch(incoming, question, decision, found.fence, attempt)
+                fence = await self._forced(question, found) if decision.why is Why.REFRESH else found.fence
+                return await self._fetch(incoming, question, decision, fence, attempt)
             case Forward(why):
                 return await self._forward(incoming, why)
             case Refuse(why):
                 return answers.error(504, "no fresh answer is cached, and the request allows no other", why)
             case never:
                 assert_never(never)
+
+    async def _forced(self, question: Question, found: Lookup) -> Fence | None:
+        """Make old what was kept, and what is on its way, before Jira is asked for an answer that must be newer.
+
+        Else a trip that left earlier could put its answer in this one's place, and another instance serve the old one
+        that it has near.
+        """
+        with suppress(StoreError):
+            if found.fence is not None:
+                await self._crew.store.invalidate({itself(question.key)})
+        return (await self._crew.store.read(question.key)).fence
 
     def _decide(self, question: Question, found: Lookup) -> Decision:
         request, policy = question.request, self._policy(question, found.entry)
