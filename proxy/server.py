@@ -15,6 +15,7 @@ from proxy.addresses import Address
 from proxy.app import App
 from proxy.errors import ConfigError
 from proxy.schema import Config
+from proxy.stores.tasks import stop
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +63,9 @@ async def start(
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
     for task in tasks:
-        task.cancel()
-    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(outcome, Exception):
-            log.error("a loop had ended: %r", outcome)
+        await stop(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a loop had ended: %r", error)
 
 
 async def _listen(runner: web.BaseRunner, where: Address, key: str, stack: AsyncExitStack) -> Address:

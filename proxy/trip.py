@@ -233,15 +233,15 @@ class Travel:
             return Trip(alive=False, settlement=settlement, fetched=fetched, turned_away=question.caller)
         if not isinstance(settlement, Keep):
             return Trip(alive=False, settlement=settlement, fetched=fetched)
-        entry = self._entry(question, fetched, settlement)
         shared_by = partition(read.policy.scope, question.caller, verdict.account)
         key = canon.key(question.request, read, shared_by, self._secret)
+        entry = self._entry(question, fetched, settlement, key)
         if fence is None or key is None:
             return Trip(alive=False, settlement=settlement, fetched=fetched, entry=entry)
         alive = await self._store.write(key, entry, fence)
         return Trip(alive=alive, settlement=settlement, fetched=fetched, entry=entry)
 
-    def _entry(self, question: Question, fetched: Fetched, keep: Keep) -> Entry:
+    def _entry(self, question: Question, fetched: Fetched, keep: Keep, key: str | None) -> Entry:
         plain = fetched.plain or b""
         return Entry(
             status=fetched.status,
@@ -249,7 +249,7 @@ class Travel:
             body=fetched.body,
             coding=fetched.coding,
             etag=conditional.etag(plain),
-            tags=self._tags(question.read, plain),
+            tags=(*self._tags(question.read, plain), itself(key or "")),
             stored=self._clock(),
             ttl=keep.ttl,
             keep=keep.keep,
@@ -267,6 +267,11 @@ class Travel:
         if not {ISSUES, SEARCHES}.isdisjoint(read.tags):
             tags = by_index(tags)
         return tuple(tags | {MANY} if found.collapsed else tags)
+
+
+def itself(key: str) -> str:
+    """Name the tag of the answer that is kept under `key`, so that a forced answer can make just that one old."""
+    return f"answer:{key}"
 
 
 def _fetched(reply: Reply, body: bytes, limit: int, cost: float) -> Fetched:
