@@ -26,7 +26,7 @@ from proxy.incoming import Incoming
 from proxy.leases import Leases
 from proxy.ratelimit import RateLimit
 from proxy.stores import Store
-from proxy.trip import Question, Travel, Trip
+from proxy.trip import Question, Travel, Trip, itself
 from proxy.upstream import Upstream
 from proxy.watch import Watch
 
@@ -143,13 +143,25 @@ class Journey:
                     self._in_background(self._refresh(question, found.fence))
                 return self._serve(question, entry, Sending(why, self._left(question, entry)))
             case Fetch():
-                return await self._fetch(incoming, question, decision, found.fence, attempt)
+                fence = await self._forced(question, found) if decision.why is Why.REFRESH else found.fence
+                return await self._fetch(incoming, question, decision, fence, attempt)
             case Forward(why):
                 return await self._forward(incoming, why)
             case Refuse(why):
                 return answers.error(504, "no fresh answer is cached, and the request allows no other", why)
             case never:
                 assert_never(never)
+
+    async def _forced(self, question: Question, found: Lookup) -> Fence | None:
+        """Make old what was kept, and what is on its way, before Jira is asked for an answer that must be newer.
+
+        Else a trip that left earlier could put its answer in this one's place, and another instance serve the old one
+        that it has near.
+        """
+        with suppress(StoreError):
+            if found.fence is not None:
+                await self._crew.store.invalidate({itself(question.key)})
+        return (await self._crew.store.read(question.key)).fence
 
     def _decide(self, question: Question, found: Lookup) -> Decision:
         request, policy = question.request, self._policy(question, found.entry)
