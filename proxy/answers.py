@@ -23,6 +23,7 @@ Pairs = list[tuple[str, str]]
 GZIP, IDENTITY = "gzip", "identity"
 _NOT_MODIFIED = 304
 _FASTEST = 1
+_KEPT_WITH = 1024  # bytes that CPython spends on a remembered body besides it and the client's name of the proxy, about
 # Written by whoever sends the body.
 _FRAMING = frozenset({"content-length", "content-encoding"})
 
@@ -98,6 +99,9 @@ class Renderer:
         self._bytes = 0
         self._kept: OrderedDict[tuple[str, links.Site, bool], Rendered] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._kept)
+
     def render(self, entry: Entry, site: links.Site, *, gzip_accepted: bool) -> Rendered:
         key = (entry.etag, site, gzip_accepted and entry.coding == GZIP)
         rendered = self._kept.get(key)
@@ -109,10 +113,14 @@ class Renderer:
 
     def _keep(self, key: tuple[str, links.Site, bool], rendered: Rendered) -> None:
         self._kept[key] = rendered
-        self._bytes += len(rendered.body)
+        self._bytes += _weight(key[1], rendered)
         while self._bytes > self._max_bytes and len(self._kept) > 1:
-            _, dropped = self._kept.popitem(last=False)
-            self._bytes -= len(dropped.body)
+            (_, seen_as, _), dropped = self._kept.popitem(last=False)
+            self._bytes -= _weight(seen_as, dropped)
+
+
+def _weight(site: links.Site, rendered: Rendered) -> int:
+    return len(rendered.body) + len(site.public) + _KEPT_WITH
 
 
 def _render(entry: Entry, site: links.Site, *, coded: bool) -> Rendered:

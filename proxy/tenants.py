@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from policies import links
 from proxy.journey import Journey
 
-# A host as a URL may have it. Anything else a client says in Host or X-Forwarded-Host is not written into answers.
-_HOST = re.compile(r"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+# A host as a URL may have it, and no longer than DNS has them. Anything else a client says in Host or X-Forwarded-Host
+# is not written into answers.
+_HOST = re.compile(r"[A-Za-z0-9._~-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
