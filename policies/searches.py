@@ -29,6 +29,7 @@ SEARCHES = "searches"
 _ANY_ISSUE = "type:issue"
 _LONGEST_TRIP = 600.0
 _LONGEST_QUERY = 16 * 1024  # characters; reading so many takes a tenth of a second, and nobody else is served meanwhile
+_LONGEST_SPELLED = 4 * _LONGEST_QUERY  # with whatever white space a program puts between the words
 # Fields to order by that change without an event.
 _UNTOLD = frozenset({"lastviewed", "votes", "watchers", "watches"})
 # What a custom field that is a date, which a query does not tell, would take for a time before or after now.
@@ -79,7 +80,7 @@ def live(request: Request, read: Read) -> tuple[Read, Live | None]:
     not know whether it does, never gets the TTL of those that webhooks look after.
     """
     asked = _asked(request) if read.jql else None
-    text = None if asked is None else canonical_jql(asked)
+    text = None if asked is None or len(asked) > _LONGEST_SPELLED else canonical_jql(asked)
     query = None if text is None else understood(text)
     if text is None or query is None:
         return (_unsteady(read) if ISSUES in read.tags else read), None

@@ -420,6 +420,7 @@ class TestABody:
             b'{"a":' + b"9" * 5_000 + b"}",
             b'{"a":' + b"[" * 100_000,
             b'{"a":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+            b'{"a":"' + b"x" * 256 * 1024 + b'"}',
         ],
     )
     def test_that_is_not_for_certain_one_object_makes_no_key(self, body):

@@ -262,9 +262,9 @@ async def test_a_large_read_only_post_is_asked_whole(proxy, origin):
     origin.on("POST", "/rest/api/2/search", lambda asked: web.json_response(found, headers={"X-AUSERNAME": "alice"}))
     question = {"jql": "key in (" + ",".join(f"PROJ-{n}" for n in range(200_000)) + ")"}
     body = json.dumps(question).encode()
-    for why in ("miss", "fresh"):
-        sent = {"data": io.BytesIO(body), "headers": {"Content-Type": "application/json"}}
-        assert (await proxy.request("POST", "/rest/api/2/search", **sent)).why == why
+    sent = {"data": io.BytesIO(body), "headers": {"Content-Type": "application/json"}}
+    # To read so much for a key would keep the other callers waiting.
+    assert (await proxy.request("POST", "/rest/api/2/search", **sent)).why == "unreadable-body"
     assert json.loads(origin.seen[-1].body) == question
 
 
