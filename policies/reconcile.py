@@ -44,7 +44,10 @@ def _in_query(request: Request, ids: Collection[str]) -> Request:
 
 
 def _in_body(request: Request, ids: Collection[str]) -> Request:
-    body: dict[str, Any] = orjson.loads(request.body)
+    try:
+        body: dict[str, Any] = orjson.loads(request.body)
+    except orjson.JSONDecodeError:  # half a surrogate pair, or nested deep: what others read as JSON
+        return request
     own = body.get(_NAME) or []
     if not isinstance(own, list) or body.get(_LATER_PAGE):
         return request

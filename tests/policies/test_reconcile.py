@@ -54,3 +54,9 @@ def test_no_more_ids_are_sent_than_jira_takes_and_the_clients_own_go_first():
 @pytest.mark.parametrize(("route", "takes"), [("/rest/api/{v}/search/jql", True), ("/rest/api/{v}/search", False)])
 def test_only_clouds_new_search_takes_ids(route, takes):
     assert reconcilable(Read("search", route, "search", "-", (), Policy(ttl=1))) is takes
+
+
+@pytest.mark.parametrize("body", [b'{"jql":"\\ud800"}', b'{"jql":' + b"[" * 5000 + b"]" * 5000 + b"}"])
+def test_a_body_that_only_others_can_read_goes_as_it_is(body):
+    request = Request("POST", "/rest/api/3/search/jql", body=body)
+    assert reconciled(request, IDS) == request
