@@ -69,12 +69,17 @@ class Names:
         return completed | {UNRESOLVED} if None in ids.values() else completed
 
     def for_change(self, tags: Collection[str]) -> frozenset[str]:
-        """Complete the tags of a change: with the other names, and where one is unknown, with what it may stand for."""
+        """Complete the tags of a change: with the other names, and with what may have them where it does not tell both.
+
+        What we remember of names may be older than a move that another instance heard of; only a change that tells an
+        issue's id and key itself is sure of both.
+        """
         issues = [tag for tag in tags if _names_issue(tag)]
-        keys = {tag: self.keys_of(tag) for tag in issues}
-        completed = frozenset(tags).union(*keys.values(), (self._id_of.get(tag, tag) for tag in issues)) | {MANY}
+        ids = {tag: self._id_of.get(tag, tag) for tag in issues}
+        told = {ids[tag] for tag in issues if ids[tag] != tag and ids[tag] in tags}
+        completed = frozenset(tags).union(ids.values(), *map(self.keys_of, issues)) | {MANY}
         completed |= by_index(completed)
-        return completed if all(keys.values()) else completed | {UNRESOLVED}
+        return completed if told.issuperset(ids.values()) else completed | {UNRESOLVED}
 
 
 def by_index(tags: Collection[str]) -> frozenset[str]:

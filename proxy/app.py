@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ import redis.asyncio
 
 from policies.callers import keyed_hash
 from policies.channel import Terms
+from policies.model import EVERYTHING
 from policies.names import Names
 from proxy import config as configuration
 from proxy import upstream
@@ -17,6 +19,7 @@ from proxy.admin import Admin
 from proxy.answers import Renderer
 from proxy.changes import Changes
 from proxy.echoing import repeat_forever
+from proxy.errors import StoreError
 from proxy.explain import request_of, tell
 from proxy.front import Front
 from proxy.health import Health
@@ -29,7 +32,7 @@ from proxy.ratelimit import RateLimit
 from proxy.recent import Recent
 from proxy.redis_figures import RedisFigures
 from proxy.repair import Repair
-from proxy.rules import rulebook
+from proxy.rules import edition, rulebook
 from proxy.schema import Config
 from proxy.schema import Repair as RepairConfig
 from proxy.schema import Tenant as TenantConfig
@@ -49,6 +52,7 @@ from proxy.webhooks import Desk, Webhooks
 
 log = logging.getLogger(__name__)
 
+_RULES, _RULES_KEPT = "rules", 400 * 86_400.0
 _COMPLAINT_EVERY = 60.0  # seconds; the metric counts each failure
 _RENDERED_BYTES = 16 * 1024 * 1024
 # Jira Cloud: its answers always name the account, so that one without a name proves nothing from the first.
@@ -85,7 +89,7 @@ class App:
         self.front = Front(self.tenants, self.health, self.webhooks, self.metrics, prefix=config.prefix)
         self.admin = self._admin()
 
-    def reload(self) -> None:
+    async def reload(self) -> None:
         """Read policies and routes anew. ConfigError, and nothing changed, if the file is bad."""
         config = configuration.read(self.config.file, self._environ)
         fresh = rulebook(config)
@@ -93,6 +97,15 @@ class App:
             tenant.journey.follow(fresh)
         self.webhooks.follow(fresh)
         self._rulebook = fresh
+        await self.adopt(edition(config))
+
+    async def adopt(self, rules: bytes) -> None:
+        """Make old what was kept by another edition of the rules: it may lack tags that changes hit from now on."""
+        for store in self.stores.values():
+            if await store.get(_RULES) != rules:
+                with suppress(StoreError):  # a debt, which is paid before anything is served
+                    await store.invalidate({EVERYTHING})
+                await store.put(_RULES, rules, _RULES_KEPT)
 
     def _parts(self) -> dict[str, object]:
         return {

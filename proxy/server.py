@@ -14,6 +14,7 @@ from aiohttp import web
 from proxy.addresses import Address
 from proxy.app import App
 from proxy.errors import ConfigError
+from proxy.rules import edition
 from proxy.schema import Config
 from proxy.stores.tasks import stop
 
@@ -101,13 +102,14 @@ async def _serve(config: Config) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    loop.add_signal_handler(signal.SIGHUP, _reload, running.app)
+    reloads: set[asyncio.Task[None]] = set()
+    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(asyncio.ensure_future(_reload(running.app))))
     for name, tenant in config.tenants.items():
         log.info(
             "serving %s on http://%s%s", tenant.upstream, running.address, tenant.path_prefix, extra={"tenant": name}
         )
     _warn_of_unsigned(config)
-    await _greet_stores(running.app)
+    await _greet_stores(running.app, config)
     await stopped.wait()
     log.info("stopping: no new requests; those under way are finished")
     await running.stop()
@@ -123,18 +125,18 @@ def _warn_of_unsigned(config: Config) -> None:
         )
 
 
-def _reload(app: App) -> None:
+async def _reload(app: App) -> None:
     try:
-        app.reload()
+        await app.reload()
     except ConfigError as error:
         log.error("nothing was reloaded: %s", error)  # noqa: TRY400 - the line says it all
     else:
         log.info("policies and routes were read anew")
 
 
-async def _greet_stores(app: App) -> None:
+async def _greet_stores(app: App, config: Config) -> None:
     """Say at the start, rather than at the first request, that a store cannot be reached."""
+    await app.adopt(edition(config))
     for name, store in app.stores.items():
-        await store.get("greeting")
         if store.state != "ok":
             log.warning("the store cannot be reached: serving without a cache until it can", extra={"tenant": name})

@@ -26,7 +26,7 @@ moved = pytest.mark.parametrize("names", [known(OLD, NEW), known(OLD, NEW, OLD)]
 def test_a_change_hits_every_name_that_an_issue_has_had(names, told):
     hit = names.for_change({told})
     assert hit >= {"issue:10001", "issue:PROJ-1", "issue:NEW-7", "indexed:NEW-7"}
-    assert UNRESOLVED not in hit
+    assert UNRESOLVED in hit  # another instance may have heard of yet another move
 
 
 @moved

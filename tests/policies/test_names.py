@@ -29,8 +29,9 @@ def test_an_answer_carries_both_names_of_an_issue_or_says_that_it_does_not(names
     ("names", "tags", "completed"),
     [
         (known(), {"issue:10001"}, {"issue:10001", UNRESOLVED}),
-        (known(PAIR), {"issue:10001"}, {"issue:10001", "issue:PROJ-1"}),
-        (known(PAIR), {"issue:PROJ-1"}, {"issue:10001", "issue:PROJ-1"}),
+        (known(PAIR), {"issue:10001"}, {"issue:10001", "issue:PROJ-1", UNRESOLVED}),
+        (known(PAIR), {"issue:PROJ-1"}, {"issue:10001", "issue:PROJ-1", UNRESOLVED}),
+        (known(PAIR), {"issue:10001", "issue:PROJ-1"}, {"issue:10001", "issue:PROJ-1"}),
         (known(PAIR), {"issue:10002", "issue:PROJ-1"}, {"issue:10001", "issue:10002", "issue:PROJ-1", UNRESOLVED}),
         (known(), {"fields"}, {"fields"}),
     ],
@@ -47,7 +48,7 @@ def test_a_change_reaches_lists_which_name_issues_as_the_index_knows_them():
 
 def test_what_comes_from_the_index_is_what_lags():
     change = known(PAIR).for_change({"issue:PROJ-1", "issues", "project:PROJ:issues", "project:PROJ"}) | {"search:1f"}
-    late = {"indexed:PROJ-1", "indexed:10001", "issues", "project:PROJ:issues", "search:1f"}
+    late = {"indexed:PROJ-1", "indexed:10001", "issues", "project:PROJ:issues", "search:1f", UNRESOLVED}
     assert lagging(change) == late
 
 
