@@ -95,6 +95,8 @@ class App:
         fresh = rulebook(config)
         for tenant in self.tenants.all:
             tenant.journey.follow(fresh)
+        for changes in self._changes:
+            changes.follow(config.policies["search"].settle)
         self.webhooks.follow(fresh)
         self._rulebook = fresh
         await self.adopt(edition(config))

@@ -55,6 +55,10 @@ class Changes:
         self._reading = _Reading()
         self._behind = False  # more queries became live than an event can wait for
 
+    def follow(self, settle: tuple[float, ...]) -> None:
+        """Repeat changes after other delays, from the next one on."""
+        self._settle = settle
+
     async def wrote(self, tags: frozenset[str], *, certain: bool) -> None:
         """Record what a write may have changed; unless `certain`, it may yet do so. Raises StoreError."""
         await self.record(of_write(tags, self._names), "write", certain=certain)
