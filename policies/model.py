@@ -31,14 +31,13 @@ class Directives(StrEnum):
 
 
 class Forwarded(StrEnum):
-    """Why a request went on to Jira, in the words of RFC 9211 section 2.2."""
+    """Why a request went on to Jira, in the words of RFC 9211 section 2.2. `partial` is none: no parts are kept."""
 
     BYPASS = "bypass"
     METHOD = "method"
     REQUEST = "request"
     STALE = "stale"
     URI_MISS = "uri-miss"
-    PARTIAL = "partial"
 
 
 class Why(Enum):
