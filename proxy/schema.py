@@ -68,6 +68,16 @@ def _over_defaults(given: object) -> object:
     return rows
 
 
+def _searches_settle(rows: Mapping[str, "PolicyRow"]) -> Mapping[str, "PolicyRow"]:
+    """Refuse delays where they would do nothing: all that comes from Jira's index settles as searches do."""
+    for name, row in rows.items():
+        if row.settle and name != "search":
+            raise ValueError(
+                f"{name}.settle has no effect; policies.search.settle is for all that Jira's index answers"
+            )
+    return rows
+
+
 def _duration_or_none(value: object) -> float | None:
     return None if value in (None, "", "null") else duration(value)
 
@@ -188,7 +198,7 @@ class PolicyRow(Section):
     scope: Scope = Scope.CREDENTIAL
     """Who shares an answer: callers with the same credential, of the same account, or all of the tenant."""
     settle: Annotated[tuple[Duration, ...], Listed] = ()
-    """When to invalidate again after a change, because Jira's own index lags."""
+    """When to invalidate again after a change, because Jira's own index lags; of `search` only, for all it answers."""
     ttl_with_webhooks: Annotated[float | None, BeforeValidator(_duration_or_none)] = None
     """How long an answer is fresh while repair proves that webhooks announce every change; null: no longer than ttl."""
 
@@ -247,8 +257,8 @@ class Config(Section):
     """Where answers are kept."""
     tenants: Annotated[Mapping[str, Tenant], BeforeValidator(_some_tenant)] = Field(default={}, validate_default=True)
     """The Jiras behind the proxy, by name."""
-    policies: Annotated[Mapping[str, PolicyRow], BeforeValidator(_over_defaults)] = Field(
-        default={}, validate_default=True
+    policies: Annotated[Mapping[str, PolicyRow], BeforeValidator(_over_defaults), AfterValidator(_searches_settle)] = (
+        Field(default={}, validate_default=True)
     )
     """How answers are kept, by type."""
     routes: Annotated[tuple[dict[str, Any], ...], Listed] = ()

@@ -197,6 +197,7 @@ def test_a_configuration_shows_no_secret(given):
         ("policies: {issue: {ttl: 5 parsecs}}", "policies.issue.ttl: '5 parsecs' is not a duration (try 30s, 5m, 1h, 24h)"),
         ("policies: {issue: {ttl: 300}}", "policies.issue.ttl: 300 is not a duration (try 30s, 5m, 1h, 24h)"),
         ("policies: {search: {settle: [2s, soon]}}", "policies.search.settle.1: 'soon' is not a duration (try 30s, 5m, 1h, 24h)"),
+        ("policies: {issue: {settle: [2s]}}", "policies: issue.settle has no effect; policies.search.settle is for all that Jira's index answers"),
         ("policies: {issue: {scope: all}}", "policies.issue.scope: should be 'credential', 'account' or 'tenant'"),
         ("policies: {isue: {ttl: 5m}}", "policies.isue: no route has this type (known: issue, project, user, field, search, aggregation, prediction, metadata, board, sprint, filter, dashboard, servicedesk, permission, media, server)"),
         ("policies: {isue: {}}", "policies.isue.ttl: is missing"),
