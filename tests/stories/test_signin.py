@@ -277,3 +277,9 @@ async def test_the_session_of_the_admin_listener_is_no_credential_for_jira(new_p
     path = "/rest/api/2/issue/PROJ-1"
     assert (await proxy.get(path)).why == "miss"
     assert (await proxy.get(path, headers={"Cookie": "jira_cache_session=abc"})).why == "fresh"
+
+
+async def test_a_cookie_that_is_no_text_signs_nobody_in(new_guarded, raw):
+    proxy = await new_guarded({"url": "memory://"})
+    asked = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: jira_cache_session=\xff\xfe\r\n\r\n"
+    assert (await raw(f"http://{proxy.running.admin}", asked)).startswith(b"HTTP/1.1 401 ")
