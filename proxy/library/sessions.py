@@ -62,4 +62,5 @@ async def _issue(cache: AsyncCacheService, kind: str, facts: Any, ttl: float) ->
 
 def _key(kind: str, secret: str) -> str:
     """Name by a hash, so that whoever reads Redis cannot sign in. 256 random bits need no salt."""
-    return f"{kind}:{hashlib.sha256(secret.encode(errors="surrogateescape")).hexdigest()}"
+    said = secret.encode(errors="surrogateescape")
+    return f"{kind}:{hashlib.sha256(said).hexdigest()}"
