@@ -79,7 +79,7 @@ class Rulebook:
             else:
                 builder.add("events.yaml", name, columns, reads=False)
         for at, columns in enumerate(routes):
-            builder.add("routes", f"routes[{at}]", columns, reads="type" in columns or "never" in columns, rank=1)
+            builder.add("routes", f"routes[{at}]", columns, reads=_reads(columns), rank=1)
         return cls(builder.rules, builder.writes, Announcements(builder.events), builder.used)
 
     def classify(self, request: Request) -> Match:
@@ -141,6 +141,13 @@ class Rulebook:
             if isinstance(known, Write):
                 write = replace(known, why=Why.UNKNOWN_WRITE, tags=once((*known.tags, *write.tags)))
         return write
+
+
+def _reads(columns: Columns) -> bool:
+    """Tell what an operator's row is meant to be, also where a column is forgotten or misspelt."""
+    matches = columns.get("match")
+    gets = any(str(text).startswith("GET ") for text in (matches if isinstance(matches, list) else [matches]))
+    return gets or not {"type", "never"}.isdisjoint(columns)
 
 
 class _Builder:

@@ -23,6 +23,12 @@ _TENANT_NAME = re.compile(r"[a-z0-9-]+")
 
 _Complaint = tuple[Keys, str]
 
+_SHAPES = {
+    **dict.fromkeys(("model_type", "mapping_type", "dict_type"), "should be a mapping of keys to values"),
+    **dict.fromkeys(("tuple_type", "list_type"), "should be a list"),
+    "string_type": "should be text (put it in quotes)",
+}
+
 
 def load(path: Path | None, environ: Mapping[str, str], **overrides: str | None) -> Config:
     """Read and check everything for a start: as `read`, and there must be a Jira to talk to."""
@@ -70,10 +76,8 @@ def _complaint(mistake: Any) -> _Complaint:
             return keys, f"unknown key ({_hint(keys)})"
         case "missing":
             return keys, "is missing"
-        case "model_type" | "mapping_type" | "dict_type":
-            return keys, "should be a mapping of keys to values"
-        case "string_type":
-            return keys, "should be text (put it in quotes)"
+        case kind if kind in _SHAPES:
+            return keys, _SHAPES[kind]
         case "value_error":
             return keys, str(mistake["ctx"]["error"])
         case _:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+import orjson
+
 from policies.change import Change
 from policies.model import EVERYTHING
 from policies.names import Names
@@ -100,7 +102,7 @@ class Purges:
         purge = parse(given, self._types())
         tenant = self._tenant(order.get("tenant"))
         forgotten = await self._purgers[tenant].purge(purge)
-        log.info("purged %s", purge, extra={"tenant": tenant})
+        log.info("purged %s", orjson.dumps(given).decode(), extra={"tenant": tenant})
         return {"tenant": tenant, "purged": given, "forgotten": forgotten}
 
     def _tenant(self, name: Any) -> str:

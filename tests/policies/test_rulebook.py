@@ -335,3 +335,19 @@ def test_a_row_that_names_its_method_beats_one_for_all_methods_whatever_the_orde
         ours = load(writes="\n".join(order))
         assert classify(ours, "PUT /rest/x").row == "b"
         assert classify(ours, "POST /rest/x").row == "a"
+
+
+@pytest.mark.parametrize(
+    ("columns", "complaint"),
+    [
+        (
+            {"match": "GET /rest/tempo/{x}", "typ": "issue", "tags": ["issues"]},
+            "column typ: is no column",
+        ),
+        ({"match": "GET /rest/tempo/{x}", "tags": ["issues"]}, "column type: is missing"),
+        ({"match": ["GET /rest/tempo/{x}"], "tags": ["issues"]}, "column type: is missing"),
+    ],
+)
+def test_a_row_that_reads_is_known_for_one_although_a_column_is_wrong(columns, complaint):
+    with pytest.raises(PolicyError, match=complaint):
+        Rulebook.load("", "", POLICIES, [columns])
