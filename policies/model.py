@@ -87,6 +87,7 @@ class Why(Enum):
     ACCOUNT_CHANGED = "account-changed", Forwarded.URI_MISS
     NOT_JSON = "not-json", Forwarded.URI_MISS
     STATUS = "status", Forwarded.URI_MISS
+    VARIES = "varies", Forwarded.URI_MISS
     TOO_LARGE = "too-large", Forwarded.URI_MISS
     UNREADABLE_ANSWER = "unreadable-answer", Forwarded.URI_MISS
 

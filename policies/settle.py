@@ -98,6 +98,8 @@ def _why_not_kept(reply: Reply, login: Login, type_: str) -> Why | None:
             assert_never(never)
     if reply.status not in (OK, NOT_FOUND):
         return Why.STATUS
+    if "*" in reply.headers.get("vary", ""):
+        return Why.VARIES
     return _why_not_readable(reply, type_)
 
 

@@ -50,6 +50,8 @@ def reply(status=200, *, body=b"{}", readable=True, **headers):
         (reply(readable=False), IN, None, Relay(Why.UNREADABLE_ANSWER)),
         (reply(content_encoding="br"), IN, None, Relay(Why.UNREADABLE_ANSWER)),
         (reply(body=None), IN, None, Relay(Why.TOO_LARGE)),
+        (reply(vary="Accept-Encoding, *"), IN, None, Relay(Why.VARIES)),
+        (reply(vary="Accept-Encoding"), IN, None, Keep(300, 3900)),
     ],
 )
 def test_a_trip_is_settled(outcome, login, fallback, expected):
