@@ -37,8 +37,11 @@ def main() -> None:
     """Measure, and print."""
     rules = rulebook(Config())
     for request in HOT:
-        cost = microseconds(lambda asked=request: rules.classify(asked))
-        print(f"classify: {cost:4.1f} us  {request.method} {request.path}{'?' if request.query else ''}{request.query}")
+        parts = request.method, request.path, request.query
+        first = microseconds(lambda asked=parts: rules._classify(*asked))  # noqa: SLF001 - what a request costs once
+        again = microseconds(lambda asked=request: rules.classify(asked))
+        url = f"{request.path}{'?' if request.query else ''}{request.query}"
+        print(f"classify: {first:4.1f} us the first time, {again:3.1f} us again  {request.method} {url}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Must live here: the reading of a request against the rows. Must not: any resourc
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from policies.announcements import Announcements
@@ -33,6 +34,7 @@ __all__ = ["PolicyError", "Rulebook"]
 
 _READING = {"GET": "GET", "HEAD": "GET"}
 _SIDE_EFFECT = "updateHistory"
+_REPEATED, _LONGEST_REPEATED = 4_096, 512  # requests, and characters of each, that are remembered
 _OVERRIDE = "x-http-method-override"
 _ENCODED_NAME = re.compile(r"&[^=&%+]*[%+]")
 
@@ -59,6 +61,8 @@ class Rulebook:
         self._writes = writes
         self._announcements = announcements
         self._policies = policies
+        # Clients repeat themselves, and what a request is does not change.
+        self._repeated = lru_cache(maxsize=_REPEATED)(self._classify)
         self.types = frozenset(policies)
         self.events = announcements.events
 
@@ -84,11 +88,18 @@ class Rulebook:
 
     def classify(self, request: Request) -> Match:
         """Tell what a request is, from its method, path and query."""
-        parts = segments(request.path)
-        if parts is None or (request.method == "POST" and _OVERRIDE in request.headers):
+        if request.method == "POST" and _OVERRIDE in request.headers:
             return self._doubtful(request)
-        rule = self._rules.find(_READING.get(request.method, request.method), parts)
-        return unknown(request.method, parts) if rule is None else self._ruled(rule, parts, request.query)
+        if len(request.path) + len(request.query) > _LONGEST_REPEATED:
+            return self._classify(request.method, request.path, request.query)
+        return self._repeated(request.method, request.path, request.query)
+
+    def _classify(self, method: str, path: str, query: str) -> Match:
+        parts = segments(path)
+        if parts is None:
+            return self._doubtful(Request(method, path, query))
+        rule = self._rules.find(_READING.get(method, method), parts)
+        return unknown(method, parts) if rule is None else self._ruled(rule, parts, query)
 
     def touched(self, write: Write, body: Any | None, answer: Any | None) -> frozenset[str]:
         """Name every tag a write made old, from its path and from the parsed JSON of its body and of the answer.
