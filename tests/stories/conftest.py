@@ -56,6 +56,20 @@ class Origin:
     def on(self, method: str, path: str, reply) -> None:
         self._scripted[method, path] = reply
 
+    def hold_answer(self, path: str) -> asyncio.Event:
+        """Let the next GET read how `path` is now, and answer when the event is set; `arrived` says it has read."""
+        release = asyncio.Event()
+
+        async def answer_later(request):
+            answer = self._jira(request, "GET", path, b"")
+            self.on("GET", path, None)
+            await release.wait()
+            return answer
+
+        self.on("GET", path, answer_later)
+        self.arrived.clear()
+        return release
+
     def issue(self, key: str, summary: str, readers=("alice", "bob")) -> None:
         self.issues[key] = {"summary": summary, "readers": set(readers)}
 

@@ -16,16 +16,7 @@ async def test_a_trip_that_left_before_a_forced_answer_does_not_take_its_place(p
     """1. a trip reads the old state  2. Jira changes, unannounced  3. a forced answer is kept  4. the trip lands."""
     origin.issue("PROJ-1", "old")
     await proxy.get("/rest/api/2/issue/PROJ-9")  # alice has a lease now
-    release = asyncio.Event()
-
-    async def slow(request):
-        answer = origin._jira(request, "GET", ISSUE, b"")
-        origin.on("GET", ISSUE, None)
-        await release.wait()
-        return answer
-
-    origin.on("GET", ISSUE, slow)
-    origin.arrived.clear()
+    release = origin.hold_answer(ISSUE)
     early = asyncio.create_task(proxy.get(ISSUE))
     await origin.arrived.wait()
     origin.issue("PROJ-1", "new")

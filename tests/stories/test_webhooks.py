@@ -143,16 +143,7 @@ async def test_webhooks_that_overtake_each_other_leave_nothing_old(proxy, origin
 async def test_an_answer_on_its_way_when_the_webhook_comes_is_not_served_after_it(proxy, origin):
     """1. a read leaves  2. Jira answers it  3. the webhook is acknowledged  4. the read lands: dead on arrival."""
     await proxy.get("/rest/api/2/issue/PROJ-9")  # alice has a lease now
-    release = asyncio.Event()
-
-    async def slow(request):
-        answer = origin._jira(request, "GET", ISSUE, b"")
-        origin.on("GET", ISSUE, None)
-        await release.wait()
-        return answer
-
-    origin.on("GET", ISSUE, slow)
-    origin.arrived.clear()
+    release = origin.hold_answer(ISSUE)
     early = asyncio.create_task(proxy.get(ISSUE))
     await origin.arrived.wait()
     origin.issues["PROJ-1"]["summary"] = "new"

@@ -148,16 +148,7 @@ async def test_an_answer_fetched_before_a_write_is_not_served_after_it(proxy, or
     """1. a read leaves  2. Jira answers it  3. a write passes  4. the read lands: it is dead on arrival."""
     origin.issue("PROJ-1", "old")
     await proxy.get("/rest/api/2/issue/PROJ-9")  # alice has a lease now
-    release = asyncio.Event()
-
-    async def slow(request):
-        answer = origin._jira(request, "GET", ISSUE, b"")
-        origin.on("GET", ISSUE, None)
-        await release.wait()
-        return answer
-
-    origin.on("GET", ISSUE, slow)
-    origin.arrived.clear()
+    release = origin.hold_answer(ISSUE)
     early = asyncio.create_task(proxy.get(ISSUE))
     await origin.arrived.wait()
     await proxy.request("PUT", ISSUE, **edit("new"))
