@@ -13,7 +13,7 @@ from typing import Protocol
 from policies.change import Change
 from policies.model import Fence, Survey
 from policies.names import Names, lagging
-from policies.searches import SEARCHES, Index, of_write, understood
+from policies.searches import SEARCHES, Index, of_write
 from proxy.errors import StoreError
 from proxy.recent import Recent
 from proxy.stores import Echoes, Store
@@ -119,7 +119,7 @@ class Changes:
     async def _read_new(self) -> None:
         reading, survey = await self._survey()
         for search in survey.searches:
-            understood(search.jql)
+            reading.index.add((search,))  # of use already, though not yet relied on: the fence follows when all are in
             await asyncio.sleep(0)  # a request takes several turns of the loop, so each turn reads one
         self._take_in(reading, survey)
         self._behind = False
