@@ -232,7 +232,8 @@ class App:
         terms = None if repair.credential is None else Terms(repair.interval, repair.overlap)
         delay = self.metrics.webhook_delay.labels(tenant).observe
         watch = self.watches[tenant] = Watch(self.stores[tenant], terms, self._clock, delay)
-        self.metrics.webhooks_healthy.labels(tenant).set_function(lambda: watch.trusted_since() is not None)
+        healthy = self.metrics.webhooks_healthy.labels(tenant)
+        self.metrics.keep(lambda: healthy.set(watch.trusted_since() is not None))
         return watch
 
     def _repair(

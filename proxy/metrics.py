@@ -1,15 +1,26 @@
-"""Counts for Prometheus, in a registry of the app's own."""
+"""Counts for Prometheus, in a registry of the app's own.
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+Where several processes answer together, each of them counts in files of a folder that they share, and one of them
+shows the sums (`share_counts`). What a process does not count but knows, such as what its memory holds, it writes down
+when it is asked to `refresh`.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 _DELAYS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0)
+
+
+Sample = tuple[Mapping[str, str], float]
+"""Labels, and what was counted under them."""
 
 
 class Usage(NamedTuple):
@@ -20,30 +31,47 @@ class Usage(NamedTuple):
     evictions: int
 
 
-class _Usages(Collector):
-    """What memory stores hold, read when somebody asks."""
+class _Refresher(Collector):
+    """Has figures written down before anything is read; it shows nothing of its own."""
 
-    def __init__(self, usages: Mapping[str, Callable[[], Usage]]) -> None:
-        self._usages = usages
+    def __init__(self, refresh: Callable[[], None]) -> None:
+        self._refresh = refresh
 
-    def collect(self) -> Iterator[Metric]:
-        entries = GaugeMetricFamily("jira_cache_entries", "Answers in memory.", labels=("tenant",))
-        size = GaugeMetricFamily("jira_cache_bytes", "What the answers in memory weigh.", labels=("tenant",))
-        evictions = CounterMetricFamily(
-            "jira_cache_evictions", "Answers that had to make room for others in memory.", labels=("tenant",)
-        )
-        families: tuple[GaugeMetricFamily | CounterMetricFamily, ...] = (entries, size, evictions)
-        for tenant, usage in self._usages.items():
-            for family, value in zip(families, usage(), strict=True):
-                family.add_metric((tenant,), value)
-        yield from families
+    def collect(self) -> Iterable[Metric]:
+        self._refresh()
+        return ()
+
+
+def share_counts(folder: Path, process: str) -> None:
+    """Count in files of `folder` from now on, under the name of a process that no other living one has.
+
+    A process that takes the place of another, and its name, goes on where that one stopped counting. Takes effect for
+    all metrics that this process makes later.
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    values.ValueClass = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]
+
+
+def forget_figures(folder: Path, process: str) -> None:
+    """Forget what a process that has died held; what it has counted stays counted."""
+    mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """What the proxy counts. Labels are tenants, types, Whys and statuses: all bounded."""
+    """What the proxy counts. Labels are tenants, types, Whys and statuses: all bounded.
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+    What is shown is what this process has counted, or, with the `folder` of `share_counts`, what all together have.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._figures: list[Callable[[], None]] = []
+        self._asks: list[Callable[[], Awaitable[None]]] = []
+        self.registry = self._shown = CollectorRegistry()
+        self.registry.register(_Refresher(self.refresh))
+        if folder is not None:
+            self._shown = CollectorRegistry()
+            self._shown.register(_Refresher(self.refresh))
+            MultiProcessCollector(self._shown, str(folder))  # type: ignore[no-untyped-call]
         self.requests = Counter(
             "jira_cache_requests", "Requests answered, by reason.", ("tenant", "type", "why"), registry=self.registry
         )
@@ -96,6 +124,7 @@ class Metrics:
             "jira_cache_webhook_healthy",
             "1 while repair polls prove that webhooks announce every change.",
             ("tenant",),
+            multiprocess_mode="livemin",
             registry=self.registry,
         )
         self.repair_polls = Counter(
@@ -104,22 +133,55 @@ class Metrics:
         self.store_errors = Counter(
             "jira_cache_store_errors", "Operations that the store failed.", ("operation",), registry=self.registry
         )
+        self._entries = Gauge(
+            "jira_cache_entries",
+            "Answers in memory.",
+            ("tenant",),
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
+        self._bytes = Gauge(
+            "jira_cache_bytes",
+            "What the answers in memory weigh.",
+            ("tenant",),
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
+        self._evictions = Counter(
+            "jira_cache_evictions",
+            "Answers that had to make room for others in memory.",
+            ("tenant",),
+            registry=self.registry,
+        )
 
-        self._asks: list[Callable[[], Awaitable[None]]] = []
-        self._usages: dict[str, Callable[[], Usage]] = {}
-        self.registry.register(_Usages(self._usages))
+    def keep(self, figure: Callable[[], None]) -> None:
+        """Have `figure` write down what it knows whenever the counts are refreshed."""
+        self._figures.append(figure)
+
+    def refresh(self) -> None:
+        """Write down what is known but not counted: for a scrape, or for another process that is scraped."""
+        for figure in self._figures:
+            figure()
 
     def watch(self, tenant: str, usage: Callable[[], Usage]) -> None:
-        """Ask `usage` what a tenant's memory store holds, whenever somebody wants to know."""
-        self._usages[tenant] = usage
+        """Show what a tenant's memory store holds, by asking `usage`."""
+        entries, size = self._entries.labels(tenant), self._bytes.labels(tenant)
+        evictions = self._evictions.labels(tenant)
+        evicted = 0
 
-    def usage(self, tenant: str) -> Usage | None:
-        """Tell what a tenant's memory store holds; None if its store is elsewhere."""
-        return self._usages[tenant]() if tenant in self._usages else None
+        def note() -> None:
+            nonlocal evicted
+            now = usage()
+            entries.set(now.entries)
+            size.set(now.bytes)
+            evictions.inc(now.evictions - evicted)
+            evicted = now.evictions
+
+        self.keep(note)
 
     def consult(self, collector: Collector, ask: Callable[[], Awaitable[None]]) -> None:
         """Show what `collector` knows, and before each scrape `ask` it to find out what is new."""
-        self.registry.register(collector)
+        self._shown.register(collector)
         self._asks.append(ask)
 
     async def scrape(self) -> bytes:
@@ -130,10 +192,12 @@ class Metrics:
 
     def text(self) -> bytes:
         """Render all counts in Prometheus' text format."""
-        return generate_latest(self.registry)
+        return generate_latest(self._shown)
 
-
-def counted(counter: Counter) -> Iterator[tuple[Mapping[str, str], int]]:
-    """List a counter's labels and what was counted under them."""
-    for family in counter.collect():
-        yield from ((sample.labels, int(sample.value)) for sample in family.samples if sample.name.endswith("_total"))
+    def read(self) -> Mapping[str, list[Sample]]:
+        """Read all counts, by the names of their samples."""
+        counts: dict[str, list[Sample]] = {}
+        for family in self._shown.collect():
+            for sample in family.samples:
+                counts.setdefault(sample.name, []).append((sample.labels, sample.value))
+        return counts

@@ -9,19 +9,17 @@ from importlib.metadata import version
 from itertools import chain
 from typing import Any
 
-from prometheus_client import Counter
-
 from policies.cachestatus import HITS
 from policies.model import Forwarded, Why
 from proxy.checkup import aligned
-from proxy.metrics import Metrics, counted
+from proxy.metrics import Metrics, Sample
 from proxy.stores.failopen import FailOpen
 
 _HITS = frozenset(why.word for why in HITS)
 _MISSED = frozenset({Forwarded.URI_MISS, Forwarded.STALE, Forwarded.REQUEST})
 _MISSES = frozenset(why.word for why in Why if why.forwarded in _MISSED)
 
-_HELD = ("entries", "bytes", "evictions")
+_HELD = {"entries": "entries", "bytes": "bytes", "evictions": "evictions_total"}
 _COLUMNS = ("tenant", "requests", "hits", "hit ratio", "to Jira", "invalidations", "store", *_HELD)
 _TABLES = {"type why": "requests", "status": "upstream", "source": "invalidations"}
 
@@ -37,35 +35,49 @@ class Stats:
 
     def tell(self, uptime: float) -> dict[str, Any]:
         """Tell everything. `uptime` is seconds."""
-        tenants = {name: self._tenant(name, store) for name, store in self.stores.items()}
+        counts = self.metrics.read()
+        tenants = {name: _tenant(_Counts(counts, name), store) for name, store in self.stores.items()}
         return {"version": version("jira-cache-proxy"), "uptime": round(uptime, 1), "tenants": tenants}
 
-    def _tenant(self, name: str, store: FailOpen) -> dict[str, Any]:
-        requests = self._requests(name)
-        words = list(chain.from_iterable(whys.items() for whys in requests.values()))
-        hits = sum(count for why, count in words if why in _HITS)
-        asked = hits + sum(count for why, count in words if why in _MISSES)
-        usage = self.metrics.usage(name)
-        return {
-            "requests": requests,
-            "total": sum(count for _, count in words),
-            "hits": hits,
-            "hit_ratio": round(hits / asked, 4) if asked else None,  # of what may be answered from cache
-            "upstream": _by("status", self.metrics.upstream, name),
-            "invalidations": _by("source", self.metrics.invalidations, name),
-            "store": {"state": str(store.state), **(usage._asdict() if usage else {})},
-        }
 
-    def _requests(self, tenant: str) -> dict[str, dict[str, int]]:
-        requests: dict[str, dict[str, int]] = {}
-        for labels, count in counted(self.metrics.requests):
-            if labels["tenant"] == tenant:
-                requests.setdefault(labels["type"], {})[labels["why"]] = count
-        return requests
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What was counted for one tenant."""
+
+    samples: Mapping[str, list[Sample]]
+    tenant: str
+
+    def of(self, name: str) -> Iterator[Sample]:
+        """List what one metric counted."""
+        return (sample for sample in self.samples.get(f"jira_cache_{name}", ()) if sample[0]["tenant"] == self.tenant)
+
+    def by(self, label: str, name: str) -> dict[str, int]:
+        """Tell what one metric counted, by the values of a label."""
+        return {labels[label]: int(count) for labels, count in self.of(name)}
 
 
-def _by(label: str, counter: Counter, tenant: str) -> dict[str, int]:
-    return {labels[label]: count for labels, count in counted(counter) if labels["tenant"] == tenant}
+def _tenant(counts: _Counts, store: FailOpen) -> dict[str, Any]:
+    requests = _requests(counts)
+    words = list(chain.from_iterable(whys.items() for whys in requests.values()))
+    hits = sum(count for why, count in words if why in _HITS)
+    asked = hits + sum(count for why, count in words if why in _MISSES)
+    held = {key: int(count) for key, name in _HELD.items() for _, count in counts.of(name)}
+    return {
+        "requests": requests,
+        "total": sum(count for _, count in words),
+        "hits": hits,
+        "hit_ratio": round(hits / asked, 4) if asked else None,  # of what may be answered from cache
+        "upstream": counts.by("status", "upstream_requests_total"),
+        "invalidations": counts.by("source", "invalidations_total"),
+        "store": {"state": str(store.state), **held},
+    }
+
+
+def _requests(counts: _Counts) -> dict[str, dict[str, int]]:
+    requests: dict[str, dict[str, int]] = {}
+    for labels, count in counts.of("requests_total"):
+        requests.setdefault(labels["type"], {})[labels["why"]] = int(count)
+    return requests
 
 
 def as_text(told: Mapping[str, Any]) -> Iterator[str]:
