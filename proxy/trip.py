@@ -153,10 +153,13 @@ class Travel:
         if not await self._landings.claim(question.flight, _CLAIM):
             await self._landings.wait(question.flight, _CLAIM)
             return Trip(alive=True, settlement=None, foreign=True)
+        kept = False
         try:
-            return await self._ask(question, fetch, fence, seal)
+            trip = await self._ask(question, fetch, fence, seal)
+            kept = trip.alive and trip.entry is not None
+            return trip
         finally:
-            await asyncio.shield(self._landings.landed(question.flight))
+            await asyncio.shield(self._landings.landed(question.flight, kept=kept))
 
     async def _ask(self, question: Question, fetch: Fetch, fence: Fence | None, seal: Seal) -> Trip:
         try:

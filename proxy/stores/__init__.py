@@ -82,10 +82,14 @@ class Landings(Protocol):
     """One trip to Jira per question among all processes that share the store."""
 
     async def claim(self, key: str, ttl: float) -> bool:
-        """Try to become the process that makes the trip for `key`; the claim lapses after `ttl` seconds."""
+        """Try to become the process that makes the trip for `key`; the claim lapses after `ttl` seconds.
 
-    async def landed(self, key: str) -> None:
-        """Give the claim up and wake whoever waits."""
+        Refused while another's claim stands, and where a trip has just brought an answer: whoever is refused waits, and
+        looks again.
+        """
+
+    async def landed(self, key: str, kept: bool) -> None:
+        """Give the claim up and wake whoever waits; `kept` tells that there is a true answer in the store now."""
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - the bound is part of the protocol
         """Return when the trip for `key` has landed or its claim has lapsed, or after `timeout` seconds."""

@@ -137,8 +137,8 @@ class FailOpen:
     async def claim(self, key: str, ttl: float) -> bool:
         return await self._attempt("claim", lambda: self._backend.claim(key, ttl), otherwise=True)
 
-    async def landed(self, key: str) -> None:
-        await self._attempt("landed", lambda: self._backend.landed(key), None)
+    async def landed(self, key: str, kept: bool) -> None:
+        await self._attempt("landed", lambda: self._backend.landed(key, kept), None)
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
         await self._attempt("wait", lambda: self._backend.wait(key, timeout), None)

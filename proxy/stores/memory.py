@@ -135,7 +135,7 @@ class MemoryStore:
     async def claim(self, key: str, ttl: float) -> bool:  # noqa: ARG002 - within one process flights are shared above
         return True
 
-    async def landed(self, key: str) -> None:
+    async def landed(self, key: str, kept: bool) -> None:
         """Nobody waits: nobody was refused a claim."""
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it

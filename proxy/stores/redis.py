@@ -41,6 +41,13 @@ from proxy.stores.wakeups import CHANNEL, Wakeups
 LOOK_EVERY = 0.25
 """Seconds between two looks at a claim whose landing is not heard: it lapsed, or the subscription broke."""
 
+LANDED_FOR = 1.0
+"""Seconds for which a trip that brought an answer into the store can be seen to have landed.
+
+1. A process looks up: nothing. 2. Another's trip lands, and its claim ends. 3. The first process claims. Without the
+mark its claim would be granted, and Jira asked for what is in the store already.
+"""
+
 SCANNED = 1000
 """How many keys a step of a scan looks at, and how many are dropped at once."""
 
@@ -169,12 +176,13 @@ class RedisStore:
             self._tokens[key] = token
         return granted
 
-    async def landed(self, key: str) -> None:
+    async def landed(self, key: str, kept: bool) -> None:
         token = self._tokens.pop(key, None)
         if token is None:
             return
         with as_store_error("landed"):
-            await self._landed.run(self._client, (self._claimed(key),), token, CHANNEL)
+            marked = _milliseconds(LANDED_FOR) if kept else 0
+            await self._landed.run(self._client, (self._claimed(key),), token, CHANNEL, marked)
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
         with as_store_error("wait"):
@@ -187,7 +195,7 @@ class RedisStore:
 
     async def _until_landed(self, claim: str) -> None:
         async with self._wakeups.hearing(claim) as woken:
-            while await self._client.exists(claim):
+            while await self._client.get(claim) not in {None, b"landed"}:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), LOOK_EVERY)
                 woken.clear()  # before the look, so that a landing after it wakes us again

@@ -110,8 +110,8 @@ class Tiered:
     async def claim(self, key: str, ttl: float) -> bool:
         return await self._far.claim(key, ttl)
 
-    async def landed(self, key: str) -> None:
-        await self._far.landed(key)
+    async def landed(self, key: str, kept: bool) -> None:
+        await self._far.landed(key, kept)
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
         await self._far.wait(key, timeout)

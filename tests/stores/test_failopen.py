@@ -88,7 +88,7 @@ async def test_a_store_that_works_is_passed_through(store, kept, errors):
     await store.drop("a")
     assert await store.get("a") is None
     assert await store.claim(KEY, 1)
-    await store.landed(KEY)
+    await store.landed(KEY, kept=False)
     await store.wait(KEY, 1)
     await store.invalidate(["issue:PROJ-1"])
     assert not (await store.read(KEY)).alive
@@ -103,7 +103,7 @@ SAFE_SIDE = [
     ("add", ("a", b"", 1), True),
     ("drop", ("a",), None),
     ("claim", (KEY, 1), True),
-    ("landed", (KEY,), None),
+    ("landed", (KEY, False), None),
     ("wait", (KEY, 1), None),
 ]
 

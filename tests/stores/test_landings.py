@@ -28,14 +28,14 @@ def deaf(monkeypatch):
 
 async def waiting(store, key=KEY):
     """Start to wait, and return the task when it has listened and looked and is asleep."""
-    looked, exists = asyncio.Event(), store._client.exists
+    looked, get = asyncio.Event(), store._client.get
 
     async def look(name):
-        answer = await exists(name)
+        answer = await get(name)
         looked.set()
         return answer
 
-    store._client.exists = look
+    store._client.get = look
     task = asyncio.create_task(store.wait(key, FOREVER))
     await looked.wait()
     return task
@@ -55,7 +55,7 @@ async def test_all_who_wait_are_woken_when_the_trip_lands(processes):
     leader, *others = processes
     await leader.claim(KEY, 60)
     tasks = [await waiting(process) for process in (*others, *others)]
-    await leader.landed(KEY)
+    await leader.landed(KEY, kept=False)
     await asyncio.wait_for(asyncio.gather(*tasks), 5)
 
 
@@ -65,10 +65,10 @@ async def test_a_landing_wakes_only_those_who_wait_for_it(processes):
     await leader.claim(KEY, 60)
     await leader.claim("issue:PROJ-2:abc", 60)
     one, two = await waiting(other), await waiting(third, "issue:PROJ-2:abc")
-    await leader.landed(KEY)
+    await leader.landed(KEY, kept=False)
     await asyncio.wait_for(one, 5)
     assert not two.done()
-    await leader.landed("issue:PROJ-2:abc")
+    await leader.landed("issue:PROJ-2:abc", kept=False)
     await asyncio.wait_for(two, 5)
 
 
@@ -77,16 +77,27 @@ async def test_a_landing_between_the_look_and_the_sleep_is_not_missed(processes)
     """The trip lands while the waiter's look, which still finds the claim, is on its way back."""
     leader, other, _ = processes
     await leader.claim(KEY, 60)
-    exists = other._client.exists
+    get = other._client.get
 
     async def look_then_land(name):
-        answer = await exists(name)
+        answer = await get(name)
         if answer:
-            await leader.landed(KEY)
+            await leader.landed(KEY, kept=False)
         return answer
 
-    other._client.exists = look_then_land
+    other._client.get = look_then_land
     await asyncio.wait_for(other.wait(KEY, FOREVER), 5)
+
+
+async def test_a_claim_just_after_an_answer_was_brought_is_refused_so_that_one_looks_again(processes, raw, tenant):
+    leader, late, third = processes
+    await leader.claim(KEY, 60)
+    await leader.landed(KEY, kept=True)
+    assert not await late.claim(KEY, 60)
+    await asyncio.wait_for(late.wait(KEY, FOREVER), 5)  # there is nothing to wait for
+    assert 0 < await raw.pttl(f"tenant:{tenant}:claim:{KEY}") <= 1_000
+    await raw.pexpire(f"tenant:{tenant}:claim:{KEY}", 0)
+    assert await third.claim(KEY, 60)
 
 
 async def test_a_claim_that_lapsed_wakes_those_who_wait_and_may_be_made_again(processes, raw, tenant, monkeypatch):
@@ -109,7 +120,7 @@ async def test_a_late_landing_does_not_end_the_claim_of_another(processes, raw, 
     await late.claim(KEY, 60)
     await raw.delete(f"tenant:{tenant}:claim:{KEY}")
     await other.claim(KEY, 60)
-    await late.landed(KEY)
+    await late.landed(KEY, kept=False)
     assert not await third.claim(KEY, 60)
 
 
@@ -128,7 +139,7 @@ async def test_a_cancelled_waiter_leaves_nothing_behind_and_the_others_waiting(p
     first.cancel()
     await asyncio.wait({first})
     assert not second.done()
-    await leader.landed(KEY)
+    await leader.landed(KEY, kept=False)
     await asyncio.wait_for(second, 5)
     assert not other._wakeups._waiting
 
@@ -140,7 +151,7 @@ async def test_a_broken_subscription_is_made_again(processes, redis_url):
     other._wakeups._listener.cancel()  # as the end of its connection would
     await asyncio.wait({other._wakeups._listener})
     again = await waiting(other)
-    await leader.landed(KEY)
+    await leader.landed(KEY, kept=False)
     await asyncio.wait_for(asyncio.gather(task, again), 5)
 
 
@@ -155,7 +166,7 @@ async def test_all_tenants_of_a_process_share_one_subscription(redis_url, new_te
     (after,) = [count for _, count in await raw.pubsub_numsub("jira-cache:landed")]
     assert after - before == 1
     assert repr(wakeups) == "<Wakeups on, 3 waiting>"
-    await asyncio.gather(*(store.landed(KEY) for store in stores))
+    await asyncio.gather(*(store.landed(KEY, kept=False) for store in stores))
     await asyncio.wait_for(asyncio.gather(*tasks), 5)
     for store in stores:
         await store.close()

@@ -210,7 +210,7 @@ async def test_flushed_scripts_are_loaded_again(redis_server, make_store, make_e
             await store.invalidate(["a"])
             assert await store.claim(KEY, 60)
             await client.script_flush()
-            await store.landed(KEY)
+            await store.landed(KEY, kept=False)
 
 
 async def test_each_of_the_three_operations_is_one_command(redis_server, make_store, make_entry):
@@ -326,7 +326,7 @@ async def test_a_redis_that_hangs_is_given_up_within_the_timeout(redis_server, m
         begun = monotonic()
         assert all(await every_operation_fails(store, make_entry(), fence))
         with pytest.raises(StoreError, match=r"^landed: "):
-            await store.landed("other")
+            await store.landed("other", kept=False)
         assert monotonic() - begun < 1.5
     finally:
         os.kill(redis_server.process.pid, signal.SIGCONT)

@@ -201,14 +201,20 @@ async def origin(new_origin) -> Origin:
     return await new_origin()
 
 
+def on_loopback(upstream: str, settings: dict) -> dict:
+    """Complete settings; a store gets the time it needs on a busy machine, for a story is not about that."""
+    given = {"secret": SECRET, "listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}}
+    given["tenants"] = {"default": {"upstream": upstream}}
+    return given | settings | {"store": {"timeout": "10s"} | settings.get("store", {})}
+
+
 @pytest.fixture
 async def new_proxy(stack, session, origin):
     """Start proxies; `settings` are config.yaml's keys. Without tenants, the one upstream is `origin`."""
 
     async def start(environ=None, clock=time.time, **settings) -> Proxy:
-        given = {"secret": SECRET, "listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}}
-        given["tenants"] = {"default": {"upstream": origin.url}}
-        running = await server.start(Config.model_validate(given | settings), environ or {}, clock)
+        config = Config.model_validate(on_loopback(origin.url, settings))
+        running = await server.start(config, environ or {}, clock)
         stack.push_async_callback(running.stop)
         return Proxy(running, f"http://{running.address}", session)
 
@@ -277,10 +283,8 @@ async def new_process(stack, session, origin, tmp_path):
     """Start proxies as processes; `settings` as for `new_proxy`."""
 
     async def start(**settings) -> ProxyProcess:
-        given = {"secret": SECRET, "listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}}
-        given["tenants"] = {"default": {"upstream": origin.url}}
         file = tmp_path / f"config{len(list(tmp_path.iterdir()))}.yaml"
-        file.write_text(yaml.safe_dump(given | settings))
+        file.write_text(yaml.safe_dump(on_loopback(origin.url, settings)))
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-c", "from proxy.cli import main; main()", "serve", "--config", str(file)),

@@ -12,7 +12,7 @@ LIMITS = {"client_requests_per_minute": MOST}
 
 @pytest.fixture(params=["memory", "redis"])
 def store(request) -> dict:
-    return {"url": "memory://" if request.param == "memory" else request.getfixturevalue("redis_url"), "timeout": "5s"}
+    return {"url": "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")}
 
 
 @pytest.fixture
@@ -110,14 +110,14 @@ async def test_who_cannot_be_known_by_a_credential_is_known_by_address(limited, 
 
 
 async def test_instances_that_share_a_redis_count_together(new_limited, redis_url):
-    one, other = [await new_limited({"url": redis_url, "timeout": "5s"}) for _ in range(2)]
+    one, other = [await new_limited({"url": redis_url}) for _ in range(2)]
     statuses = [(await proxy.get(ISSUE)).status for proxy in (one, other, one, other, one)]
     assert statuses == [200, 200, 200, 429, 429]
 
 
 async def test_a_minute_after_the_first_request_all_is_forgotten(new_limited, redis_url, counts):
     client, names = counts
-    limited = await new_limited({"url": redis_url, "timeout": "5s"})
+    limited = await new_limited({"url": redis_url})
     await exhaust(limited)
     (name,) = names()
     client.pexpire(name, 7000)
@@ -130,7 +130,7 @@ async def test_a_minute_after_the_first_request_all_is_forgotten(new_limited, re
 
 async def test_redis_holds_a_number_and_whose_it_is_only_as_a_hash(new_limited, redis_url, counts, tenant):
     client, names = counts
-    limited = await new_limited({"url": redis_url, "timeout": "5s"})
+    limited = await new_limited({"url": redis_url})
     await limited.get(ISSUE)
     await limited.get(ISSUE, None)
     prefix = f"tenant:{tenant}:ratelimit:api:".encode()

@@ -17,7 +17,7 @@ LINKED = {"webhookEvent": "issuelink_created", "issueLink": {"id": 7, "sourceIss
 @pytest.fixture
 async def proxy(new_proxy, origin, redis_url, tenant):
     origin.issue("PROJ-1", "as it was")
-    store = {"url": redis_url, "coherence": "strict", "timeout": "5s"}
+    store = {"url": redis_url, "coherence": "strict"}
     return await new_proxy(store=store, tenants={tenant: {"upstream": origin.url}})
 
 
@@ -100,7 +100,7 @@ async def test_a_cleared_namespace_is_a_cold_cache_to_the_proxy_and_no_harm(cach
 async def test_the_proxys_own_copies_hear_of_a_programs_invalidation(new_proxy, origin, redis_url, tenant, caches):
     """By default a proxy answers from copies in its own memory, which follow what is invalidated in Redis."""
     origin.issue("PROJ-1", "as it was")
-    store = {"url": redis_url, "timeout": "5s", "max_lag": "30s"}
+    store = {"url": redis_url, "max_lag": "30s"}
     proxy = await new_proxy(store=store, tenants={tenant: {"upstream": origin.url}})
     assert [(await proxy.get(ISSUE)).why for _ in range(3)] == ["miss", "fresh", "fresh"]
     caches[0].invalidate(["issue:PROJ-1"])

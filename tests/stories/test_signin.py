@@ -57,7 +57,7 @@ def token_of(link: str) -> str:
 
 @pytest.fixture(params=["memory", "redis"])
 def store(request) -> dict:
-    return {"url": "memory://" if request.param == "memory" else request.getfixturevalue("redis_url"), "timeout": "5s"}
+    return {"url": "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")}
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ async def test_only_who_is_let_in_can_let_others_in(browser, authorization):
 
 
 async def test_with_redis_any_instance_knows_who_is_signed_in(new_guarded, redis_url):
-    one, other = [Browser(await new_guarded({"url": redis_url, "timeout": "5s"})) for _ in range(2)]
+    one, other = [Browser(await new_guarded({"url": redis_url})) for _ in range(2)]
     link = await new_link(one)
     assert await other.status("GET", link.replace(one.url, other.url)) == 303
     one.cookies.update(other.cookies)
@@ -189,7 +189,7 @@ async def test_with_redis_any_instance_knows_who_is_signed_in(new_guarded, redis
 
 
 async def test_redis_holds_hashes_that_end_by_themselves(new_guarded, redis_url):
-    browser = Browser(await new_guarded({"url": redis_url, "timeout": "5s"}))
+    browser = Browser(await new_guarded({"url": redis_url}))
     link = await new_link(browser)
     with redis.Redis.from_url(redis_url) as client:
         of_link = f"admin:token:{hashlib.sha256(token_of(link).encode()).hexdigest()}"
@@ -207,7 +207,7 @@ async def test_redis_holds_hashes_that_end_by_themselves(new_guarded, redis_url)
 
 
 async def test_an_expired_link_signs_nobody_in(new_guarded, redis_url):
-    browser = Browser(await new_guarded({"url": redis_url, "timeout": "5s"}))
+    browser = Browser(await new_guarded({"url": redis_url}))
     link = await new_link(browser)
     with redis.Redis.from_url(redis_url) as client:
         assert client.pexpire(f"admin:token:{hashlib.sha256(token_of(link).encode()).hexdigest()}", 0)
