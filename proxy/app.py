@@ -30,6 +30,7 @@ from proxy.poll import Poll
 from proxy.purge import Purger, Purges
 from proxy.ratelimit import RateLimit
 from proxy.recent import Recent
+from proxy.record import Recorder
 from proxy.redis_figures import RedisFigures
 from proxy.repair import Repair
 from proxy.rules import edition, rulebook
@@ -86,7 +87,7 @@ class App:
         self.tenants = Tenants([self._tenant(name, tenant) for name, tenant in config.tenants.items()])
         self.health = Health(self._parts)
         self.webhooks = Webhooks(self._desks, self._rulebook, self.metrics, max_body=config.limits.max_body)
-        self.front = Front(self.tenants, self.health, self.webhooks, self.metrics, prefix=config.prefix)
+        self.front = Front(self.tenants, self.health, self.webhooks, Recorder(self.metrics), prefix=config.prefix)
         self.admin = self._admin()
 
     async def reload(self) -> None:

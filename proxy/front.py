@@ -4,7 +4,6 @@ No decision about caching lives here.
 """
 
 import asyncio
-import logging
 import re
 import socket
 import struct
@@ -22,7 +21,7 @@ from proxy.answers import Answer, Streamed, Whole
 from proxy.errors import UpstreamError
 from proxy.health import Health
 from proxy.incoming import Body, Incoming, Read
-from proxy.metrics import Metrics
+from proxy.record import Recorder
 from proxy.signin import COOKIE, without_cookie
 from proxy.tenants import Tenant, Tenants
 from proxy.upstream import joined, texts
@@ -38,17 +37,17 @@ _TARGET = re.compile(
     r"(?:https?://(?P<host>[^/?#\s@]+)|(?=/))(?P<path>(?:/[^?#]*)?)(?:\?(?P<query>[^#]*))?", re.IGNORECASE
 )
 
-access = logging.getLogger("jira_cache.access")
-
 
 class Front:
     """Takes requests in, lets the right tenant's journey answer them, and tells log and metrics."""
 
-    def __init__(self, tenants: Tenants, health: Health, webhooks: Webhooks, metrics: Metrics, *, prefix: str) -> None:
+    def __init__(
+        self, tenants: Tenants, health: Health, webhooks: Webhooks, recorder: Recorder, *, prefix: str
+    ) -> None:
         self._tenants = tenants
         self._health = health
         self._webhooks = webhooks
-        self._metrics = metrics
+        self._recorder = recorder
         self._prefix = prefix
 
     def server(self) -> web.Server:
@@ -68,7 +67,7 @@ class Front:
         notes = {"tenant": "-", "type": "other", "route": "-"}
         answer = await self._answer(request, notes)
         response = await _send(request, answer)
-        self._tell(request, answer, response, notes, time.perf_counter() - began)
+        self._recorder.answered(request.method, response.status, answer.why, notes, time.perf_counter() - began)
         return response
 
     async def _answer(self, request: web.BaseRequest, notes: dict[str, str]) -> Answer:
@@ -89,15 +88,6 @@ class Front:
             notes.update(type="webhook", route=f"{self._prefix}{PATH}{{tenant}}")
             return await self._webhooks.answer(_delivery(request, path.removeprefix(PATH), target.query, notes))
         return self._health.answer(path) or answers.error(_NOT_FOUND, "this proxy has no such endpoint", Why.OWN)
-
-    def _tell(
-        self, request: web.BaseRequest, answer: Answer, sent: web.StreamResponse, notes: dict[str, str], seconds: float
-    ) -> None:
-        why = answer.why.word
-        self._metrics.requests.labels(notes["tenant"], notes["type"], why).inc()
-        self._metrics.seconds.labels(notes["tenant"], why).observe(seconds)
-        fields = {**notes, "method": request.method, "status": sent.status, "why": why, "ms": round(seconds * 1000, 2)}
-        access.info("%s %s", request.method, notes["route"], extra=fields)
 
 
 class _Connection(web.RequestHandler):
