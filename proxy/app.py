@@ -1,9 +1,12 @@
 """The composition root: the only place that knows everything."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +16,7 @@ from policies.callers import keyed_hash
 from policies.channel import Terms
 from policies.model import EVERYTHING
 from policies.names import Names
+from policies.rulebook import Rulebook
 from proxy import config as configuration
 from proxy import upstream
 from proxy.admin import Admin
@@ -60,16 +64,36 @@ _RENDERED_BYTES = 16 * 1024 * 1024
 _CLOUD = (".atlassian.net", "api.atlassian.com", ".jira.com")
 
 
-class App:
-    """All parts, put together; not listening yet."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a reload changes."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str], clock: Callable[[], float]) -> None:
+    config: Config
+    rulebook: Rulebook
+
+
+class App:
+    """All parts, put together; not listening yet.
+
+    Of several processes that answer together, those that were started by another one have its `secret`; that one shows
+    what all have counted, in `counts` (proxy.metrics).
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        clock: Callable[[], float],
+        *,
+        secret: bytes | None = None,
+        counts: Path | None = None,
+    ) -> None:
         self.config = config
         self._clock = clock
         self._began = time.monotonic()
-        self.metrics = Metrics()
+        self.metrics = Metrics(counts)
         self._environ = environ
-        self._secret = secret_of(config, environ)
+        self.secret = secret or secret_of(config, environ)
         self._rulebook = rulebook(config)
         self._redis = None if config.store.url.startswith("memory://") else _redis(config)
         self._wakeups = Wakeups(self._redis) if self._redis is not None else None
@@ -90,17 +114,27 @@ class App:
         self.front = Front(self.tenants, self.health, self.webhooks, Recorder(self.metrics), prefix=config.prefix)
         self.admin = self._admin()
 
-    async def reload(self) -> None:
-        """Read policies and routes anew. ConfigError, and nothing changed, if the file is bad."""
-        config = configuration.read(self.config.file, self._environ)
-        fresh = rulebook(config)
+    def read_anew(self) -> "Rules":
+        """Read policies and routes anew. ConfigError if the file is bad; nothing changes yet."""
+        # What the command line gave is not in the file; only policies and routes are taken from what is read.
+        known = self.config
+        given = {"store": known.store.url, "listen": str(known.listen), "admin": str(known.admin.listen)}
+        config = configuration.read(known.file, self._environ, **given)
+        return Rules(config, rulebook(config))
+
+    async def follow(self, rules: "Rules") -> None:
+        """Go by other policies and routes from the next request on."""
+        self.take(rules)
+        await self.adopt(edition(rules.config))
+
+    def take(self, rules: "Rules") -> None:
+        """Go by other policies and routes, and leave what was kept by the former ones to another process."""
         for tenant in self.tenants.all:
-            tenant.journey.follow(fresh)
+            tenant.journey.follow(rules.rulebook)
         for changes in self._changes:
-            changes.follow(config.policies["search"].settle)
-        self.webhooks.follow(fresh)
-        self._rulebook = fresh
-        await self.adopt(edition(config))
+            changes.follow(rules.config.policies["search"].settle)
+        self.webhooks.follow(rules.rulebook)
+        self._rulebook = rules.rulebook
 
     async def adopt(self, rules: bytes) -> None:
         """Make old what was kept by another edition of the rules: it may lack tags that changes hit from now on."""
@@ -117,16 +151,19 @@ class App:
         }
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
-        """Make what runs as long as the app does."""
-        echoes = [repeat_forever(store) for store in self.stores.values()]
+        """Make what runs in each process that hears of changes."""
         surveys = [changes.keep_up() for changes in self._changes]
-        return [*echoes, *surveys, *(repair.run() for repair in self.repairs.values())]
+        return [*surveys, *(self.watches[name].keep_up() for name in self.repairs)]
 
-    async def close(self) -> None:
-        """Finish what is under way and let go of connections."""
-        for tenant in self.tenants.all:
-            await tenant.journey.close()
-        await self.webhooks.close()
+    def duties(self) -> list[Coroutine[Any, Any, None]]:
+        """Make what has to run once for all processes that share this one's configuration."""
+        echoes = [repeat_forever(store) for store in self.stores.values()]
+        return [*echoes, *(repair.run() for repair in self.repairs.values())]
+
+    async def close(self, patience: float) -> None:
+        """Finish what is under way, within `patience` seconds, and let go of connections."""
+        journeys = [tenant.journey.close(patience) for tenant in self.tenants.all]
+        await asyncio.gather(*journeys, self.webhooks.close(patience))
         for jira in self._upstreams:
             await jira.close()
         for store in self.stores.values():
@@ -187,7 +224,7 @@ class App:
         leases = Leases(store, settings.lease)
         # A store may outlive a change of the upstream, or serve another deployment's tenant of this name: what one Jira
         # said must not be another's answer, nor whom it let in the other's lease.
-        secret = keyed_hash(self._secret, "upstream", settings.upstream).encode()
+        secret = keyed_hash(self.secret, "upstream", settings.upstream).encode()
         travel = Travel(
             upstream=jira,
             store=store,
@@ -223,7 +260,7 @@ class App:
             return None
         failed = self.metrics.store_errors.labels("count").inc
         cache = self._cache(f"tenant:{tenant}")
-        return RateLimit(cache, most, self._secret, clock=time.monotonic, on_error=failed)
+        return RateLimit(cache, most, self.secret, clock=time.monotonic, on_error=failed)
 
     def _cache(self, namespace: str) -> AsyncCacheService:
         """Make a service over the Redis of the answers; without one, over a memory of its own."""

@@ -104,10 +104,16 @@ def _within(section: type[BaseModel], key: str) -> type[BaseModel]:
 
 def _conflicts(config: Config) -> Iterator[_Complaint]:
     """Find what no key shows by itself."""
+    yield from _worker_conflicts(config)
     yield from _admin_conflicts(config)
     yield from _tenant_conflicts(config)
     yield from _unreadable_authorities(config)
     yield from _unknown_types(config)
+
+
+def _worker_conflicts(config: Config) -> Iterator[_Complaint]:
+    if config.workers > 1 and config.store.url.startswith("memory://"):
+        yield ("workers",), "more than 1 need a store that they share: set store.url, or $REDIS_URL, to a Redis"
 
 
 def _admin_conflicts(config: Config) -> Iterator[_Complaint]:

@@ -26,6 +26,7 @@ from proxy.incoming import Incoming
 from proxy.leases import Leases
 from proxy.ratelimit import RateLimit
 from proxy.stores import Store
+from proxy.stores.tasks import finish
 from proxy.trip import Question, Travel, Trip, itself
 from proxy.upstream import Upstream
 from proxy.watch import Watch
@@ -299,9 +300,9 @@ class Journey:
         """Answer by another rulebook from the next request on."""
         self._crew = replace(self._crew, rulebook=rulebook)
 
-    async def close(self) -> None:
-        """Let the work that no client waits for come to its end."""
-        await asyncio.gather(*self._background, return_exceptions=True)
+    async def close(self, patience: float | None = None) -> None:
+        """Let the work that no client waits for come to its end, within `patience` seconds (None: any)."""
+        await finish(self._background, patience)
 
 
 def _alone() -> None:

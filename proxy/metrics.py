@@ -133,6 +133,17 @@ class Metrics:
         self.store_errors = Counter(
             "jira_cache_store_errors", "Operations that the store failed.", ("operation",), registry=self.registry
         )
+        self.workers = Gauge(
+            "jira_cache_workers",
+            "Processes that answer Jira's clients.",
+            multiprocess_mode="livemax",  # one process knows; the others say 0
+            registry=self.registry,
+        )
+        self.worker_restarts = Counter(
+            "jira_cache_worker_restarts",
+            "Workers that ended unasked, so that another had to take their place.",
+            registry=self.registry,
+        )
         self._entries = Gauge(
             "jira_cache_entries",
             "Answers in memory.",

@@ -19,15 +19,13 @@ from proxy.changes import Changes
 from proxy.errors import StoreError
 from proxy.poll import Failed, Outcome, Poll, Polled, Project
 from proxy.stores import Shelf
-from proxy.watch import Watch
+from proxy.watch import LOOKS, Watch
 
 log = logging.getLogger(__name__)
 
 Sleep = Callable[[float], Awaitable[None]]
 
 _TURN = "repair"
-# How often within an interval a process looks whether it is its turn, and hears what the others found.
-_LOOKS = 6
 # A credential that Jira refuses will be refused again; and Data Center locks who fails too often.
 _REFUSED_PAUSE = 600.0
 # More tags than this are as many as everything.
@@ -66,7 +64,7 @@ class Repair:
         """Poll as long as the process lives."""
         while True:
             # Processes that were started together need not look together.
-            await sleep(self._terms.interval / _LOOKS * random.uniform(0.7, 1.3))  # noqa: S311 - no secret
+            await sleep(self._terms.interval / LOOKS * random.uniform(0.7, 1.3))  # noqa: S311 - no secret
             try:
                 await self.look()
             except Exception:  # whatever is wrong with one poll, the next one is due

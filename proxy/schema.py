@@ -91,17 +91,6 @@ def _authorization(value: str | None) -> str | None:
     return f"Basic {b64encode(value.encode()).decode()}"
 
 
-def _only(supported: object, spelled: str) -> AfterValidator:
-    """Refuse what a later version will accept, rather than accept and ignore it."""
-
-    def check(given: object) -> object:
-        if given != supported:
-            raise ValueError(f"{shown(given)} is not supported yet, only {spelled}")
-        return given
-
-    return AfterValidator(check)
-
-
 _HEADER = re.compile(r"(?i:basic|bearer) [!-~]+")
 
 Duration = Annotated[float, BeforeValidator(duration)]
@@ -243,8 +232,10 @@ class Config(Section):
 
     listen: Listen = addresses.Address("0.0.0.0", 8080)  # noqa: S104 - a proxy is there to be reached
     """HOST:PORT of the listener for Jira's clients."""
-    workers: Annotated[int, _only(1, spelled="1")] = 1
-    """Processes that share the listener."""
+    workers: int = Field(default=1, gt=0)
+    """Processes that share the listener; more than 1 need a Redis as the store."""
+    drain_delay: Duration = 0.0
+    """How long, before a stop, /-/ready says 503 while requests are still answered."""
     prefix: PathPrefix = Field(default="/-", min_length=2)
     """Path of the proxy's own endpoints on that listener."""
     client_directives: Directives = Directives.EXPLICIT

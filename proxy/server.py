@@ -6,25 +6,40 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AsyncExitStack
-
-from aiohttp import web
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import AsyncExitStack, suppress
+from typing import Any, Protocol
 
 from proxy.addresses import Address
 from proxy.app import App
 from proxy.errors import ConfigError
+from proxy.listening import Patience, open_admin, open_front
 from proxy.rules import edition
 from proxy.schema import Config
 from proxy.stores.tasks import stop
 
 log = logging.getLogger(__name__)
 
-_DRAIN = 30.0
+
+class Service(Protocol):
+    """A proxy that answers, in this process or in several."""
+
+    app: App
+    address: Address
+    admin: Address
+
+    async def reload(self) -> None:
+        """Read policies and routes anew. ConfigError, and nothing changed, if the file is bad."""
+
+    async def stop(self, hurry: asyncio.Event | None = None) -> None:
+        """Say so to who asks whether we are ready, then accept no more, finish what is under way, and close.
+
+        `hurry`, once set, ends the wait for those who ask (`drain_delay`).
+        """
 
 
 class Running:
-    """An app that listens. `address` is where, also when port 0 asked for a free one."""
+    """A proxy in this process. `address` is where it listens, also when port 0 asked for a free one."""
 
     def __init__(self, app: App, stack: AsyncExitStack, address: Address, admin: Address) -> None:
         self.app = app
@@ -32,9 +47,11 @@ class Running:
         self.address = address
         self.admin = admin
 
-    async def stop(self) -> None:
-        """Stop accepting, finish what is under way (30 s at most), close."""
-        self.app.health.draining = True
+    async def reload(self) -> None:
+        await self.app.follow(self.app.read_anew())
+
+    async def stop(self, hurry: asyncio.Event | None = None) -> None:
+        await announce(self.app, hurry)
         await self._stack.aclose()
 
 
@@ -46,20 +63,20 @@ async def start(
     `clock` tells the Unix time that the age of answers is measured by.
     """
     app = App(config, environ, clock)
+    patience = Patience()
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(app.close)
-        stack.push_async_callback(_end, [asyncio.create_task(loop) for loop in app.loops()])
-        address = await _listen(
-            web.ServerRunner(app.front.server(), shutdown_timeout=_DRAIN), config.listen, "listen", stack
-        )
-        admin = await _listen(
-            web.AppRunner(app.admin.app(), access_log=None, shutdown_timeout=1),
-            config.admin.listen,
-            "admin.listen",
-            stack,
-        )
+        stack.push_async_callback(lambda: app.close(patience.left()))
+        attend([*app.loops(), *app.duties()], stack)
+        admin = await open_admin(app, config.admin.listen, stack)
+        address = await open_front(app, config.listen, stack, patience)
+        app.metrics.workers.set(1)
         return Running(app, stack.pop_all(), address, admin)
     raise AssertionError("unreachable: the stack never swallows an exception")
+
+
+def attend(loops: Collection[Coroutine[Any, Any, None]], stack: AsyncExitStack) -> None:
+    """Run loops until `stack` ends."""
+    stack.push_async_callback(_end, [asyncio.create_task(loop) for loop in loops])
 
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
@@ -69,26 +86,22 @@ async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
             log.error("a loop had ended: %r", error)
 
 
-async def _listen(runner: web.BaseRunner, where: Address, key: str, stack: AsyncExitStack) -> Address:
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, where.host, where.port)
-    try:
-        await site.start()
-    except OSError as error:
-        raise ConfigError(f"{key}: cannot listen on {where} ({os.strerror(error.errno or 0)})") from error
-    port = runner.addresses[0][1]
-    return Address(where.host, port)
+async def announce(app: App, hurry: asyncio.Event | None) -> None:
+    """Answer on, but as not ready, for `drain_delay`: so that who shares out requests sends them elsewhere first."""
+    app.health.draining = True
+    with suppress(TimeoutError):
+        await asyncio.wait_for((hurry or asyncio.Event()).wait(), app.config.drain_delay)
 
 
 def run(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; SIGHUP reads policies and routes anew. Returns the exit code."""
-    runner = asyncio.Runner(loop_factory=_loop_factory())
+    runner = asyncio.Runner(loop_factory=loop_factory())
     with runner:
         return runner.run(_serve(config))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Tell what makes this platform's fastest event loop."""
     if sys.platform == "win32":
         return None
     import uvloop  # noqa: PLC0415 - not for Windows
@@ -97,23 +110,33 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(config: Config) -> int:
-    running = await start(config)
-    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
+    service = await _start(config)
     reloads: set[asyncio.Task[None]] = set()
-    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(asyncio.ensure_future(_reload(running.app))))
+    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(asyncio.ensure_future(_reload(service))))
     for name, tenant in config.tenants.items():
         log.info(
-            "serving %s on http://%s%s", tenant.upstream, running.address, tenant.path_prefix, extra={"tenant": name}
+            "serving %s on http://%s%s", tenant.upstream, service.address, tenant.path_prefix, extra={"tenant": name}
         )
+    log.info("the admin listener is at http://%s", service.admin)
     _warn_of_unsigned(config)
-    await _greet_stores(running.app, config)
+    await _greet_stores(service.app, config)
     await stopped.wait()
     log.info("stopping: no new requests; those under way are finished")
-    await running.stop()
+    stopped.clear()  # a second signal is in a hurry
+    await service.stop(stopped)
     return 0
+
+
+async def _start(config: Config) -> Service:
+    if config.workers == 1:
+        return await start(config)
+    from proxy import workers  # noqa: PLC0415 - it is made of this module's parts
+
+    return await workers.start(config)
 
 
 def _warn_of_unsigned(config: Config) -> None:
@@ -125,9 +148,9 @@ def _warn_of_unsigned(config: Config) -> None:
         )
 
 
-async def _reload(app: App) -> None:
+async def _reload(service: Service) -> None:
     try:
-        await app.reload()
+        await service.reload()
     except ConfigError as error:
         log.error("nothing was reloaded: %s", error)  # noqa: TRY400 - the line says it all
     else:

@@ -29,6 +29,9 @@ from policies.channel import (
 )
 from proxy.stores import Shelf
 
+LOOKS = 6
+"""How often within an interval a process hears what the others found."""
+
 _CHANNEL = "channel"
 _DAY = 86_400.0
 # Seconds for which it is remembered what was told; a poll that comes later takes it for untold.
@@ -103,6 +106,12 @@ class Watch:
     async def learn(self) -> None:
         """Hear what is known after the last poll of any process."""
         self.channel = _channel(await self._shelf.get(_CHANNEL)) or self.channel
+
+    async def keep_up(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Hear what polls of other processes prove, as long as the process lives."""
+        while self._terms is not None:
+            await self.learn()
+            await sleep(self._terms.interval / LOOKS)
 
     def trusted_since(self) -> float | None:
         """Tell since when answers may be kept by `ttl_with_webhooks`; None unless the channel is proven healthy."""

@@ -22,6 +22,7 @@ from proxy.errors import StoreError
 from proxy.incoming import Body
 from proxy.metrics import Metrics
 from proxy.stores import Shelf
+from proxy.stores.tasks import finish
 
 PATH = "/webhooks/"
 
@@ -167,9 +168,9 @@ class Webhooks:
         """Read events by another rulebook from the next one on."""
         self._rulebook = rulebook
 
-    async def close(self) -> None:
-        """Let what was taken come to its end."""
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+    async def close(self, patience: float | None = None) -> None:
+        """Let what was taken come to its end, within `patience` seconds (None: any)."""
+        await finish(self._under_way, patience)
 
 
 def is_signed(secret: str, signature: str, body: bytes) -> bool:

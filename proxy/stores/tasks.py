@@ -1,9 +1,14 @@
-"""Ending a task for certain."""
+"""Ending tasks for certain."""
 
 import asyncio
+from collections.abc import Collection
+from typing import Any
 
 PATIENCE = 0.1
 """Seconds after which a cancellation counts as swallowed."""
+
+LAST_WORDS = 1.0
+"""Seconds that a task has, after its time is up, to make old what it may have changed."""
 
 
 async def stop(task: asyncio.Task[None]) -> None:
@@ -15,3 +20,14 @@ async def stop(task: asyncio.Task[None]) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=PATIENCE)
+
+
+async def finish(tasks: Collection[asyncio.Task[Any]], patience: float | None) -> None:
+    """Wait `patience` seconds (None: for ever) for tasks to end, then cancel them, once, and give them a moment."""
+    waited_for = set(tasks)
+    if waited_for:
+        _, late = await asyncio.wait(waited_for, timeout=patience)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=LAST_WORDS)

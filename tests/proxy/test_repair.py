@@ -16,7 +16,7 @@ from proxy.errors import StoreError, UpstreamError
 from proxy.poll import Failed, Outcome, Poll, Polled, retry_after
 from proxy.repair import Repair
 from proxy.stores.memory import MemoryStore
-from proxy.watch import Watch
+from proxy.watch import LOOKS, Watch
 
 TERMS = Terms(interval=60.0, overlap=120.0)
 BEGIN = 1_000_000.0
@@ -97,6 +97,24 @@ def process(new_process):
 
 def found(ago=40.0, number=1, key=None):
     return Found(str(number), key or f"PROJ-{number}", BEGIN - ago)
+
+
+async def test_a_process_that_does_not_poll_hears_what_the_others_found(new_process, clock):
+    polling, other = new_process(), new_process()
+    polling.jira.answer = Polled((found(),))
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) > 1:
+            raise asyncio.CancelledError
+        await polling.repair.look()
+
+    with pytest.raises(asyncio.CancelledError):
+        await other.watch.keep_up(sleep)
+    assert slept == [TERMS.interval / LOOKS] * 2
+    assert other.watch.channel == polling.watch.channel != Channel()
+    assert not other.jira.minutes
 
 
 async def test_one_process_of_a_fleet_polls_an_interval_and_the_others_hear_what_it_found(new_process, clock):

@@ -163,6 +163,11 @@ async def fetch(session, method, url, user=None, *, password=None, headers=None,
         return Answer(response.status, response.headers, await response.read())
 
 
+@pytest.fixture(name="fetch")
+def _fetch():
+    return fetch
+
+
 @pytest.fixture
 async def stack():
     async with AsyncExitStack() as exits:
@@ -272,6 +277,7 @@ class ProxyProcess:
 
     process: asyncio.subprocess.Process
     url: str
+    admin: str
     session: aiohttp.ClientSession
 
     def get(self, path: str, user: str | None = "alice", **options):
@@ -292,10 +298,12 @@ async def new_process(stack, session, origin, tmp_path):
             env={"PATH": os.environ["PATH"]},
         )
         stack.push_async_callback(_ended, process)
-        line = (await process.stderr.readline()).decode()
-        url = re.search(r" on (http://127\.0\.0\.1:\d+)", line)
-        assert url, line
-        return ProxyProcess(process, url[1], session)
+        said = ""
+        while not (admin := re.search(r"admin listener is at (http://127\.0\.0\.1:\d+)", said)):
+            line = await process.stderr.readline()
+            assert line, f"it ended: {said}"
+            said += line.decode()
+        return ProxyProcess(process, re.search(r" on (http://127\.0\.0\.1:\d+)", said)[1], admin[1], session)
 
     return start
 

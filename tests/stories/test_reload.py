@@ -75,6 +75,6 @@ async def test_changes_are_repeated_by_the_delays_that_were_read_last(new_proxy,
 
     monkeypatch.setattr(app.stores["default"], "postpone", postpone)
     app._environ["JIRA_CACHE_POLICIES__SEARCH__SETTLE"] = "7s"
-    await app.reload()
+    await proxy.running.reload()
     await proxy.request("PUT", ISSUE, json={"fields": {"summary": "second"}})
     assert postponed == [(7.0,)]

@@ -26,10 +26,10 @@ async def test_a_reload_with_other_rules_makes_everything_old(stack, session, or
             return response.headers["Cache-Status"].rpartition("detail=")[2]
 
     assert [await why(), await why()] == ["miss", "fresh"]
-    await running.app.reload()
+    await running.reload()
     assert await why() == "fresh"  # the same rules
     file.write_text(yaml.safe_dump(given | {"routes": [ROW]}))
-    await running.app.reload()
+    await running.reload()
     assert [await why(), await why()] == ["invalidated", "fresh"]
 
 
