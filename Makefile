@@ -1,4 +1,5 @@
 # `make demo` shows it, `JIRA_URL=https://... make serve` fronts a real Jira, `make test` is what CI runs.
+# `make bench` measures it all and writes docs/benchmarks.md; `make bench PARTS='hits herd'` only prints those.
 # Needs python3 (3.11 or newer) and make; everything else goes into .venv.
 
 PYTHON ?= python3
@@ -24,9 +25,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/lint-imports
 
 bench: $(VENV)/test.stamp
-	@set -e; for part in $(patsubst bench/%.py,bench.%,$(wildcard bench/[a-z]*.py)); do \
-		echo "== $$part"; $(BIN)/python -m $$part; \
-	done
+	$(BIN)/python -m bench $(PARTS)
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix .

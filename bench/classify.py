@@ -1,11 +1,9 @@
-"""What it costs to tell what a request is, for the routes that are asked most: `python -m bench.classify`.
-
-Printed is the CPU time of the fastest of many runs, in microseconds. The aim is 5 us for a hot route.
-"""
+"""What it costs to tell what a request is, for the routes that are asked most: CPU time of the fastest of many runs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from bench.tables import Table
 from policies.model import Request
 from proxy.rules import rulebook
 from proxy.schema import Config
@@ -33,16 +31,13 @@ def microseconds(work: Callable[[], object]) -> float:
     return best / TIMES * 1e6
 
 
-def main() -> None:
-    """Measure, and print."""
-    rules = rulebook(Config())
+def measure() -> Iterator[Table]:
+    """Measure each route, the first time and again."""
+    rules, rows = rulebook(Config()), []
     for request in HOT:
         parts = request.method, request.path, request.query
         first = microseconds(lambda asked=parts: rules._classify(*asked))  # noqa: SLF001 - what a request costs once
         again = microseconds(lambda asked=request: rules.classify(asked))
         url = f"{request.path}{'?' if request.query else ''}{request.query}"
-        print(f"classify: {first:4.1f} us the first time, {again:3.1f} us again  {request.method} {url}")
-
-
-if __name__ == "__main__":
-    main()
+        rows.append((f"{request.method} {url}", f"{first:.1f}", f"{again:.1f}"))
+    yield Table("Classification, CPU µs", ("", "first time", "again"), rows)

@@ -1,11 +1,13 @@
-"""What an event costs at 10,000 live searches: `python -m bench.events`.
+"""What an event costs at 10,000 live searches.
 
 Once where the event's project is one of a hundred that the searches are about, once where the searches name no project.
 """
 
 import time
+from collections.abc import Iterator
 
 from bench.precision import LABELS, PEOPLE, STATUSES, view
+from bench.tables import Table
 from policies.change import Change, Changed
 from policies.model import Live
 from policies.names import Names
@@ -37,12 +39,10 @@ def cost(queries: list[str]) -> tuple[float, int]:
     return (time.process_time() - began) / EVENTS * 1000, len(concerned)
 
 
-def main() -> None:
-    """Print both."""
+def measure() -> Iterator[Table]:
+    """Measure both."""
+    rows = []
     for projects, told in ((0, "no project named"), (100, "the project index leaves 100")):
         milliseconds, concerned = cost(texts(projects=projects))
-        print(f"{SEARCHES} live searches, {told}: {milliseconds:.2f} ms CPU per event, {concerned} concerned")
-
-
-if __name__ == "__main__":
-    main()
+        rows.append((told, f"{milliseconds:.2f}", str(concerned)))
+    yield Table(f"JQL: an event at {SEARCHES:,} live searches", ("", "CPU ms", "searches concerned"), rows)

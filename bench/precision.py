@@ -1,4 +1,4 @@
-"""How many searches survive a change that does not concern them: `python -m bench.precision`.
+"""How many searches survive a change that does not concern them.
 
 200 live searches over 10 projects, 500 updates of issues as webhooks announce them. A search is truly affected if the
 issue is, or was, in its answer; the others should live. Compared with dropping all searches at each change.
@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterator
 
+from bench.tables import Table
 from policies.change import Change, Changed
 from policies.jql import Issue, before, issue_view
 from policies.model import Live
@@ -102,8 +103,8 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def main() -> None:
-    """Run the workload and print what survived."""
+def measure() -> Iterator[Table]:
+    """Run the workload and tell what survived."""
     dice = random.Random(7)
     texts = list(dict.fromkeys(next(queries(dice)) for _ in range(SEARCHES * 4)))[:SEARCHES]
     index = Index()
@@ -121,11 +122,9 @@ def main() -> None:
         missed += len(truly - hit)
         unconcerned += len(texts) - len(truly)
         survived += len(texts) - len(hit | truly)
-    print(f"{len(texts)} live searches, {UPDATES} updates; searches not truly affected that survive an update:")
-    print(f"  evaluated by their JQL  {survived / unconcerned:7.1%}   ({spent / UPDATES * 1e6:.0f} us CPU per update)")
-    print(f"  all dropped             {0:7.1%}")
-    print(f"truly affected, but left alone: {missed}")
-
-
-if __name__ == "__main__":
-    main()
+    rows = [
+        ("evaluated by their JQL", f"{survived / unconcerned:.1%}", str(missed), f"{spent / UPDATES * 1e6:.0f}"),
+        ("all dropped", "0.0%", "0", "-"),
+    ]
+    columns = ("", "rightly alive", "wrongly alive", "CPU µs per update")
+    yield Table(f"JQL: {len(texts)} live searches, {UPDATES} updates of issues", columns, rows)

@@ -1,118 +1,18 @@
-"""How long it takes to read the entities of a search page: 50 issues, 250 KB. Run: python -m bench.references.
+"""How long it takes to read the entities of a search page: 50 issues, 250 KB.
 
-Printed are the fastest of many runs, in milliseconds, beside what parsing the page with orjson costs (without looking
+Told are the fastest of many runs, in milliseconds, beside what parsing the page with orjson costs (without looking
 at the objects).
 """
 
-import json
 import timeit
-from random import Random
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
+from bench.issues import ISSUES, page
+from bench.tables import Table
 from policies.references import references
-
-ISSUES = 50
-SIZE = 250_000
-SITE = "https://acme.example/rest/api/3"
-SERVER = "https://jira.example/rest/api/2"
-
-
-def cloud_user(number: int) -> dict[str, Any]:
-    """Make a user as Jira Cloud embeds it."""
-    account = f"5b10ac8d82e05b22cc7d{number:04}"
-    link = f"{SITE}/user?accountId={account}"
-    return {
-        "self": link,
-        "accountId": account,
-        **_face(number),
-        "timeZone": "Europe/Berlin",
-        "accountType": "atlassian",
-    }
-
-
-def server_user(number: int) -> dict[str, Any]:
-    """Make a user as Jira Data Center embeds it."""
-    name = f"user{number}"
-    return {"self": f"{SERVER}/user?username={name}", "name": name, "key": f"JIRAUSER{number}", **_face(number)}
-
-
-def _face(number: int) -> dict[str, Any]:
-    initials = "https%3A%2F%2Favatar-management--avatars.example%2Finitials%2FAB-3.png"  # as long as Jira's are
-    avatar = f"https://secure.gravatar.example/avatar/{number:032x}?d={initials}&size="
-    avatars = {f"{n}x{n}": f"{avatar}{n}" for n in (48, 24, 16, 32)}
-    return {"emailAddress": f"user{number}@acme.example", "avatarUrls": avatars, "displayName": f"User {number}"}
-
-
-def named(kind: str, number: int) -> dict[str, Any]:
-    """Make a status, priority, version or the like."""
-    return {"self": f"{SITE}/{kind}/{number}", "description": "", "name": f"{kind} {number}", "id": str(number)}
-
-
-def status(number: int) -> dict[str, Any]:
-    """Make a status with its category."""
-    category = {"self": f"{SITE}/statuscategory/2", "id": 2, "key": "new", "colorName": "blue-gray", "name": "To Do"}
-    return {**named("status", number), "statusCategory": category}
-
-
-def names(number: int) -> dict[str, Any]:
-    """Name an issue."""
-    return {"id": str(10_000 + number), "self": f"{SITE}/issue/{10_000 + number}", "key": f"PROJ-{number}"}
-
-
-def linked(number: int) -> dict[str, Any]:
-    """Make an issue inside another one."""
-    return {**names(number), "fields": {"summary": f"Linked {number}", "status": status(number % 5)}}
-
-
-def issue(number: int, *, cloud: bool) -> dict[str, Any]:
-    """Make one issue of the page, without its text."""
-    user = cloud_user if cloud else server_user
-    project = {"self": f"{SITE}/project/10000", "id": "10000", "key": "PROJ", "name": "Project"}
-    sprint = {"id": number % 3 + 1, "name": "Sprint", "state": "active", "boardId": 3, "goal": ""}
-    fields = {
-        "summary": f"Summary {number}",
-        "issuetype": named("issuetype", number % 4),
-        "project": project,
-        "priority": named("priority", number % 4),
-        "status": status(number % 5),
-        "assignee": user(number % 12),
-        "reporter": user(number * 7 % 12),
-        "created": "2024-05-01T10:11:12.000+0200",
-        "updated": "2024-05-02T10:11:12.000+0200",
-        "components": [named("component", number % 6)],
-        "fixVersions": [named("version", number % 6)],
-        "parent": linked(500 + number) if number % 2 else None,
-        "issuelinks": [{"id": str(number), "outwardIssue": linked(700 + number)}] * (number % 4 == 0),
-        "watches": {"self": f"{SITE}/issue/PROJ-{number}/watchers", "watchCount": 1, "isWatching": False},
-        "customfield_10014": f"PROJ-{500 + number}",
-        "customfield_10020": [sprint],
-    }
-    return {"expand": "names,schema", **names(number), "fields": {**fields, **dict.fromkeys(_customs())}}
-
-
-def _customs() -> list[str]:
-    return [f"customfield_{10_100 + n}" for n in range(40)]
-
-
-def page(*, cloud: bool) -> bytes:
-    """Make the whole page, filled up with descriptions to its size."""
-    issues = [issue(n, cloud=cloud) for n in range(1, ISSUES + 1)]
-    bare = len(orjson.dumps({"issues": issues}))
-    random = Random(1)
-    words = [
-        *["lorem ", "ipsum ", "dolor ", "sit ", "amet "] * 10,
-        '"quoted" ',
-        "line\n",
-        "well-known ",
-        "a/b ",
-        "{code} ",
-    ]
-    for made in issues:
-        length = (SIZE - bare) // ISSUES - 30
-        made["fields"]["description"] = "".join(random.choices(words, k=length))[:length]
-    return json.dumps({"startAt": 0, "maxResults": ISSUES, "issues": issues}, separators=(",", ":")).encode()
 
 
 def milliseconds(body: bytes, work: Any) -> float:
@@ -120,15 +20,13 @@ def milliseconds(body: bytes, work: Any) -> float:
     return min(timeit.repeat(lambda: work(body), number=5, repeat=20)) / 5 * 1000
 
 
-def main() -> None:
-    """Print one line a kind of Jira."""
-    for cloud in (True, False):
+def measure() -> Iterator[Table]:
+    """Measure a page of each kind of Jira."""
+    rows = []
+    for kind, cloud in (("Cloud", True), ("Data Center", False)):
         body = page(cloud=cloud)
-        line = "references {}: {:.2f} ms for {} KB, {} issues, {} tags (orjson.loads alone: {:.2f} ms)"
-        times = milliseconds(body, references), milliseconds(body, orjson.loads)
-        kind, found = "Cloud" if cloud else "Data Center", len(references(body).tags)
-        print(line.format(kind, times[0], len(body) // 1000, ISSUES, found, times[1]))
-
-
-if __name__ == "__main__":
-    main()
+        took = milliseconds(body, references), milliseconds(body, orjson.loads)
+        found = len(references(body).tags)
+        rows.append((kind, f"{len(body) // 1000}", str(found), f"{took[0]:.2f}", f"{took[1]:.2f}"))
+    columns = ("", "KB", "tags", "references, ms", "orjson.loads alone, ms")
+    yield Table(f"References: a page of {ISSUES} issues", columns, rows)

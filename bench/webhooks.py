@@ -1,4 +1,4 @@
-"""How long a webhook takes until it is acknowledged, at 10,000 live searches: `python -m bench.webhooks`.
+"""How long a webhook takes until it is acknowledged, at 10,000 live searches.
 
 Signed, over a socket of this machine, the memory store; the client's own share is in the figures. The aim is a p99 of
 10 ms. The searches are about a hundred projects; each event is an issue of one of them that changes its status.
@@ -10,10 +10,12 @@ import hmac
 import json
 import statistics
 import time
+from collections.abc import Iterator
 
 import aiohttp
 
 from bench.precision import LABELS, STATUSES
+from bench.tables import Table
 from policies.model import Live
 from proxy import server
 from proxy.schema import Config
@@ -66,27 +68,24 @@ async def deliver(client: aiohttp.ClientSession, url: str, number: int) -> float
     return (time.perf_counter() - began) * 1000
 
 
-async def measure() -> list[float]:
-    """Make searches live, then deliver webhooks one after another."""
+async def deliveries() -> list[float]:
+    """Make searches live, then deliver webhooks one after another; tell of each how long it took, in milliseconds."""
     running = await server.start(settings(), {})
     store = running.app.stores["default"]
     for number in range(SEARCHES):
         await store.read(f"search:{number}", Live(f"search:{number}", query(number), HOUR))
     url = f"http://{running.address}/-/webhooks/default"
     async with aiohttp.ClientSession() as client:
-        # It finds all queries live, as if other instances had asked them; they are read while the next ones come.
-        first = await deliver(client, url, EVENTS)
-        print(f"the first webhook, to which all queries are new: {first:.1f} ms")
-        took = [await deliver(client, url, number) for number in range(EVENTS)]
+        # The first finds all queries live, as if others had asked them; they are read while the next ones come.
+        took = [await deliver(client, url, number) for number in (EVENTS, *range(EVENTS))]
     await running.stop()
     return took
 
 
-def main() -> None:
-    """Print the distribution."""
-    took = statistics.quantiles(asyncio.run(measure()), n=100)
-    print(f"{EVENTS} webhooks at {SEARCHES} live searches: p50 {took[49]:.2f} ms, p99 {took[98]:.2f} ms")
-
-
-if __name__ == "__main__":
-    main()
+def measure() -> Iterator[Table]:
+    """Tell the distribution."""
+    first, *took = asyncio.run(deliveries())
+    percentiles = statistics.quantiles(took, n=100)
+    rows = [(f"{EVENTS:,} webhooks", f"{percentiles[49]:.2f}", f"{percentiles[98]:.2f}", f"{first:.1f}")]
+    columns = ("", "p50, ms", "p99, ms", "the first, to which all queries are new, ms")
+    yield Table(f"Webhooks: until acknowledged, at {SEARCHES:,} live searches", columns, rows)

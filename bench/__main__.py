@@ -1,0 +1,64 @@
+"""All measurements: `python -m bench [PART ...]`. Without parts: all of them, and docs/benchmarks.md is written."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from bench import classify, events, herd, hits, machine, misses, peers, precision, references, webhooks
+from bench.processes import pin
+from bench.tables import Table
+
+_PARTS = (hits, misses, herd, classify, references, events, precision, webhooks)
+PARTS: Mapping[str, Callable[[], Iterable[Table]]] = {part.__name__.rpartition(".")[2]: part.measure for part in _PARTS}
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+BOUND = 300.0
+"""Seconds for all parts together: none is begun after that."""
+
+
+def main(wanted: Sequence[str]) -> int:
+    """Measure, and print. Returns the exit code."""
+    unknown = set(wanted) - set(PARTS)
+    if unknown:
+        print(f"no such part: {', '.join(sorted(unknown))} (there are {', '.join(PARTS)})", file=sys.stderr)
+        return 2
+    if sys.platform != "linux":
+        print("the measurements read /proc, so they need Linux", file=sys.stderr)
+        return 2
+    about = machine.described()
+    print(*about, sep="\n")
+    pin(0, peers.OTHERS_CORE)  # the servers have a core of their own
+    tables = list(_measured(wanted or list(PARTS)))
+    if not wanted:
+        PAGE.write_text(page(about, tables))
+    return 0
+
+
+def _measured(names: Sequence[str]) -> Iterator[Table]:
+    began = time.monotonic()
+    for name in names:
+        if time.monotonic() - began > BOUND:
+            print(f"\n{name}: left out, the time is over")
+            continue
+        for table in PARTS[name]():
+            print(table.text(), flush=True)
+            yield table
+
+
+def page(about: Sequence[str], tables: Iterable[Table]) -> str:
+    """Write docs/benchmarks.md."""
+    return "\n".join([_INTRODUCTION, *(f"- {line}" for line in about), "", *(table.markdown() for table in tables)])
+
+
+_INTRODUCTION = """# Benchmarks
+
+Written by `make bench`; run it on a machine of yours. Servers are processes on a core of their own, load and origin
+are on another. CPU is the kernel's count for all threads of a server, so what the load costs is not in it. Ratios are
+medians over rounds in which the servers take turns. `x nginx` is beside nginx as Debian configures it, with a
+`proxy_cache` on tmpfs; the tuned one has an `open_file_cache` and no `sendfile`, which is cheapest for bodies of this
+size. All servers keep answers apart by Authorization, and none writes an access log.
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
