@@ -19,6 +19,7 @@ from policies.names import Names
 from policies.rulebook import Rulebook
 from proxy import config as configuration
 from proxy import upstream
+from proxy.access import AccessLog
 from proxy.admin import Admin
 from proxy.answers import Renderer
 from proxy.changes import Changes
@@ -111,7 +112,8 @@ class App:
         self.tenants = Tenants([self._tenant(name, tenant) for name, tenant in config.tenants.items()])
         self.health = Health(self._parts)
         self.webhooks = Webhooks(self._desks, self._rulebook, self.metrics, max_body=config.limits.max_body)
-        self.front = Front(self.tenants, self.health, self.webhooks, Recorder(self.metrics), prefix=config.prefix)
+        recorder = Recorder(self.metrics, AccessLog(config.log), clock)
+        self.front = Front(self.tenants, self.health, self.webhooks, recorder, prefix=config.prefix)
         self.admin = self._admin()
 
     def read_anew(self) -> "Rules":

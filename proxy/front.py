@@ -14,6 +14,7 @@ from typing import NamedTuple, assert_never
 from aiohttp import web
 from multidict import CIMultiDict
 
+from policies.cachestatus import HITS
 from policies.headers import end_to_end
 from policies.model import Request, Why
 from proxy import answers
@@ -21,6 +22,7 @@ from proxy.answers import Answer, Streamed, Whole
 from proxy.errors import UpstreamError
 from proxy.health import Health
 from proxy.incoming import Body, Incoming, Read
+from proxy.notes import Answered, Notes
 from proxy.record import Recorder
 from proxy.signin import COOKIE, without_cookie
 from proxy.tenants import Tenant, Tenants
@@ -28,6 +30,7 @@ from proxy.upstream import joined, texts
 from proxy.webhooks import PATH, Delivery, Webhooks
 
 _NAME = "jira-cache"
+_REQUEST_ID = "X-Request-Id"
 _NOT_FOUND, _BAD_REQUEST = 404, 400
 _LONGEST_LINE = 64 * 1024  # JQL in a query string can be long
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # linger for no time at all
@@ -64,13 +67,15 @@ class Front:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request of a client."""
         began = time.perf_counter()
-        notes = {"tenant": "-", "type": "other", "route": "-"}
+        notes = Notes.of(request.headers.get(_REQUEST_ID), request.headers.get("traceparent"))
         answer = await self._answer(request, notes)
-        response = await _send(request, answer)
-        self._recorder.answered(request.method, response.status, answer.why, notes, time.perf_counter() - began)
-        return response
+        sent = await _send(request, answer, _naming(answer, notes))
+        seconds = time.perf_counter() - began
+        answered = Answered(request.method, sent.response.status, answer.why, sent.size, seconds)
+        self._recorder.answered(answered, notes)
+        return sent.response
 
-    async def _answer(self, request: web.BaseRequest, notes: dict[str, str]) -> Answer:
+    async def _answer(self, request: web.BaseRequest, notes: Notes) -> Answer:
         target = _target(request)
         if target is None:
             return answers.error(_BAD_REQUEST, "the request target is not a path", Why.BAD_REQUEST)
@@ -79,15 +84,20 @@ class Front:
         tenant = self._tenants.find(target.host, target.path)
         if tenant is None:
             return answers.error(_NOT_FOUND, "no Jira is configured for this address", Why.UNKNOWN_TENANT)
-        notes["tenant"] = tenant.name
+        notes.tenant = tenant.name
         return await tenant.journey.answer(_incoming(request, tenant, target, notes))
 
-    async def _own(self, request: web.BaseRequest, target: "_Target", notes: dict[str, str]) -> Answer:
+    async def _own(self, request: web.BaseRequest, target: "_Target", notes: Notes) -> Answer:
         path = target.path.removeprefix(self._prefix)
         if path.startswith(PATH):
-            notes.update(type="webhook", route=f"{self._prefix}{PATH}{{tenant}}")
+            notes.type, notes.route = "webhook", f"{self._prefix}{PATH}{{tenant}}"
             return await self._webhooks.answer(_delivery(request, path.removeprefix(PATH), target.query, notes))
-        return self._health.answer(path) or answers.error(_NOT_FOUND, "this proxy has no such endpoint", Why.OWN)
+        notes.type = "own"
+        health = self._health.answer(path)
+        if health is None:
+            return answers.error(_NOT_FOUND, "this proxy has no such endpoint", Why.OWN)
+        notes.route = target.path
+        return health
 
 
 class _Connection(web.RequestHandler):
@@ -134,7 +144,7 @@ def _target(request: web.BaseRequest) -> _Target | None:
     return _Target(host, target["path"] or "/", target["query"] or "")
 
 
-def _incoming(request: web.BaseRequest, tenant: Tenant, target: _Target, notes: dict[str, str]) -> Incoming:
+def _incoming(request: web.BaseRequest, tenant: Tenant, target: _Target, notes: Notes) -> Incoming:
     pairs = texts(request.headers.items())
     if any(COOKIE in cookies for cookies in request.headers.getall("Cookie", ())):
         pairs = without_cookie(pairs)
@@ -152,7 +162,7 @@ def _incoming(request: web.BaseRequest, tenant: Tenant, target: _Target, notes: 
     )
 
 
-def _delivery(request: web.BaseRequest, tenant: str, query: str, notes: dict[str, str]) -> Delivery:
+def _delivery(request: web.BaseRequest, tenant: str, query: str, notes: Notes) -> Delivery:
     body = Body(_reader(request), present=request.body_exists)
     return Delivery(tenant, request.method, query, joined(texts(request.headers.items())), body, notes)
 
@@ -170,35 +180,50 @@ def _reader(request: web.BaseRequest) -> Read:
     return read
 
 
-async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+def _naming(answer: Answer, notes: Notes) -> str | None:
+    """Tell by which name the client hears of its request: its own; for a hit, which needs none, no other."""
+    return notes.request_id if answer.why in HITS else notes.named()
+
+
+class _Sent(NamedTuple):
+    """An answer that was sent, or is ready for aiohttp to send, and the bytes of its body."""
+
+    response: web.StreamResponse
+    size: int
+
+
+async def _send(request: web.BaseRequest, answer: Answer, request_id: str | None) -> _Sent:
     match answer:
-        case Whole():
-            return _whole(answer)
+        case Whole(body=body):
+            return _Sent(_whole(answer, request_id), 0 if request.method == "HEAD" else len(body))
         case Streamed(status=status):
-            response = web.StreamResponse(status=status, headers=_headers(answer))
-            await _stream(request, response, answer)
-            return response
+            response = web.StreamResponse(status=status, headers=_headers(answer, request_id))
+            return _Sent(response, await _stream(request, response, answer))
         case never:
             assert_never(never)
 
 
-def _whole(answer: Whole) -> web.Response:
-    return web.Response(status=answer.status, headers=_headers(answer), body=answer.body)
+def _whole(answer: Whole, request_id: str | None = None) -> web.Response:
+    return web.Response(status=answer.status, headers=_headers(answer, request_id), body=answer.body)
 
 
-def _headers(answer: Answer) -> CIMultiDict[str]:
+def _headers(answer: Answer, request_id: str | None) -> CIMultiDict[str]:
     headers = CIMultiDict(answer.headers)
     headers.setdefault("Server", _NAME)  # else aiohttp tells the world which versions run here
+    if request_id is not None:
+        headers[_REQUEST_ID] = request_id
     return headers
 
 
-async def _stream(request: web.BaseRequest, response: web.StreamResponse, answer: Streamed) -> None:
+async def _stream(request: web.BaseRequest, response: web.StreamResponse, answer: Streamed) -> int:
+    size = 0
     try:
         # A client that has gone shows as a ConnectionError; there is nobody left to tell.
         with suppress(ConnectionError):
             await response.prepare(request)
             async for chunk in answer.chunks:
                 await response.write(chunk)
+                size += len(chunk)
             await response.write_eof()
     except UpstreamError:
         # The status has been sent: only a broken connection can still say that the body is not whole.
@@ -206,6 +231,7 @@ async def _stream(request: web.BaseRequest, response: web.StreamResponse, answer
             _reset(request.transport)
     finally:
         answer.close()
+    return size
 
 
 def _reset(transport: asyncio.Transport) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from policies.links import Site
 from policies.model import Request
+from proxy.notes import Notes
 
 Read = Callable[[], Awaitable[bytes]]
 
@@ -51,7 +52,10 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One request. `pairs` are its headers as sent, `peer` is the client's address, `site` maps links for it."""
+    """One request. `pairs` are its headers as sent, `peer` is the client's address, `site` maps links for it.
+
+    `notes` is what the log line will say.
+    """
 
     request: Request
     pairs: list[tuple[str, str]]
@@ -59,13 +63,14 @@ class Incoming:
     site: Site
     peer: str
     scheme: str
-    notes: dict[str, str] = field(default_factory=dict)  # what the log line will say besides
+    notes: Notes = field(default_factory=Notes)
 
     def header(self, name: str) -> str:
         """Return the value of a header, by its lower-case name; "" where it is absent."""
         return self.request.headers.get(name, "")
 
     def trail(self) -> list[tuple[str, str]]:
-        """Say which way the request came (RFC 9110 section 7.6.3, and the custom of X-Forwarded-For)."""
+        """Say which request this is, and which way it came (RFC 9110 section 7.6.3, and the customs of X- headers)."""
         before = self.header("x-forwarded-for")
-        return [("Via", VIA), ("X-Forwarded-For", f"{before}, {self.peer}" if before else self.peer)]
+        came = f"{before}, {self.peer}" if before else self.peer
+        return [("Via", VIA), ("X-Forwarded-For", came), ("X-Request-Id", self.notes.named())]

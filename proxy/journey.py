@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from policies import canon, searches
-from policies.callers import Anonymous, Credentialed, Untrackable, identify, partition
+from policies.callers import Anonymous, Caller, Credentialed, Untrackable, identify, partition
 from policies.decide import Decision, Fetch, Forward, Refuse, Serve, decide, in_force, lifetime
 from policies.directives import asked
 from policies.model import Entry, Fence, Lookup, Pass, Policy, Read, Request, Why, Write
@@ -85,12 +85,15 @@ class Journey:
     async def _answer(self, incoming: Incoming) -> Answer:
         rulebook = self._crew.rulebook
         match = rulebook.classify(incoming.request)
-        incoming.notes.update(type=match.type, route=match.route)
+        incoming.notes.type, incoming.notes.route = match.type, match.route
+        caller = identify(incoming.request, self._crew.secret)
+        if isinstance(caller, Credentialed):
+            incoming.notes.asked_by(caller.credential)
         if self._crew.limit is not None and (refused := await self._crew.limit.refuse(incoming)) is not None:
             return refused
         match match:
             case Read():
-                return await self._read(incoming, match)
+                return await self._read(incoming, match, caller)
             case Write():
                 return await self._finish(self._write(incoming, match, rulebook))
             case Pass(why=why):
@@ -100,8 +103,7 @@ class Journey:
 
     # reads ------------------------------------------------------------------------------------------------------------
 
-    async def _read(self, incoming: Incoming, read: Read) -> Answer:
-        caller = identify(incoming.request, self._crew.secret)
+    async def _read(self, incoming: Incoming, read: Read, caller: Caller) -> Answer:
         if isinstance(caller, Untrackable):
             return await self._forward(incoming, caller.why)
         request = incoming.request
@@ -130,9 +132,10 @@ class Journey:
         key = canon.key(request, read, partition(read.policy.scope, caller, account), self._crew.secret)
         if key is None:
             return None
+        incoming.notes.asked_for(key)
         leased = isinstance(caller, Anonymous) or self._crew.leases.live(lease)
         return Question(
-            request, read, caller, account, leased, key, incoming.pairs, incoming.trail(), incoming.site, apart
+            request, read, caller, account, leased, key, incoming.pairs, incoming.trail, incoming.site, apart
         )
 
     async def _act(self, incoming: Incoming, question: Question, found: Lookup, attempt: Attempt) -> Answer | Attempt:
@@ -142,6 +145,7 @@ class Journey:
             case Serve(entry, why, refresh):
                 if refresh:
                     self._in_background(self._refresh(question, found.fence))
+                incoming.notes.age = max(0.0, self._crew.clock() - entry.stored)
                 return self._serve(question, entry, Sending(why, self._left(question, entry)))
             case Fetch():
                 fence = await self._forced(question, found) if decision.why is Why.REFRESH else found.fence
@@ -206,6 +210,10 @@ class Journey:
         if trip.settlement is None:
             self._remember_too_large(question.key)
             return await self._forward(incoming, Why.TOO_LARGE)
+        if trip.key is not None:
+            incoming.notes.asked_for(trip.key)
+        if boarded.led and trip.fetched is not None:
+            incoming.notes.waited(trip.fetched.cost)
         return self._arrived(question, fetch, trip, led=boarded.led)
 
     async def _fly(self, question: Question, fetch: Fetch, fence: Fence | None, attempt: Attempt) -> Boarded[Trip]:

@@ -4,11 +4,13 @@ What a record carries in `extra` becomes a field of its own. Credentials never d
 """
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+import click
 import orjson
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -19,17 +21,27 @@ HIDDEN = "(hidden)"
 _SENSITIVE = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-atlassian-token", "password", "token", "secret"}
 )
+_COLOURS = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
 
 def start(settings: Log, stream: TextIO | None = None) -> None:
     """Send all records of this process to `stream` (standard error), in the form that the settings ask for."""
     stream = stream or sys.stderr
-    human = settings.format == "human" or (settings.format == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(Human() if human else Json())
+    handler.setFormatter(Human(coloured(stream)) if for_people(settings, stream) else Json())
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
     _quieten_aiohttp()
+
+
+def for_people(settings: Log, stream: TextIO) -> bool:
+    """Tell whether `stream` is to get lines that people read."""
+    return settings.format == "human" or (settings.format == "auto" and stream.isatty())
+
+
+def coloured(stream: TextIO) -> bool:
+    """Tell whether somebody watches `stream` who has not asked for no colours (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def _quieten_aiohttp() -> None:
@@ -69,11 +81,18 @@ class Json(logging.Formatter):
 
 
 class Human(logging.Formatter):
-    """Time, level, message and fields, for a terminal."""
+    """Time, level, message and fields, for a terminal. With `colour`, warnings and errors catch the eye."""
+
+    def __init__(self, colour: bool = False) -> None:
+        super().__init__()
+        self._colour = colour
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        words = [time, f"{record.levelname.lower():7}", record.getMessage()]
+        level = f"{record.levelname.lower():7}"
+        if self._colour and record.levelno in _COLOURS:
+            level = click.style(level, fg=_COLOURS[record.levelno])
+        words = [time, level, record.getMessage()]
         words += [f"{name}={value}" for name, value in _fields(record)]
         if record.exc_info:
             words.append(f"\n{self.formatException(record.exc_info)}")

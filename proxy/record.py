@@ -1,24 +1,23 @@
 """What is told of every answer: one line in the access log, and the counts of the metrics."""
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 
-from policies.model import Why
+from proxy.access import AccessLog
 from proxy.metrics import Metrics
-
-access = logging.getLogger("jira_cache.access")
+from proxy.notes import Answered, Notes
 
 
 class Recorder:
-    """Tells log and metrics of each request that was answered on the main listener."""
+    """Tells log and metrics of each request that was answered on the main listener. `clock` tells Unix time."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, access: AccessLog, clock: Callable[[], float]) -> None:
         self._metrics = metrics
+        self._access = access
+        self._clock = clock
 
-    def answered(self, method: str, status: int, why: Why, notes: Mapping[str, str], seconds: float) -> None:
-        """Tell of one answer. `notes` name its tenant, type and route; `seconds` is how long it took."""
-        word = why.word
-        self._metrics.requests.labels(notes["tenant"], notes["type"], word).inc()
-        self._metrics.seconds.labels(notes["tenant"], word).observe(seconds)
-        fields = {**notes, "method": method, "status": status, "why": word, "ms": round(seconds * 1000, 2)}
-        access.info("%s %s", method, notes["route"], extra=fields)
+    def answered(self, answered: Answered, notes: Notes) -> None:
+        """Tell of one answer."""
+        word = answered.why.word
+        self._metrics.requests.labels(notes.tenant, notes.type, word).inc()
+        self._metrics.seconds.labels(notes.tenant, word).observe(answered.seconds)
+        self._access.tell(answered, notes, self._clock())

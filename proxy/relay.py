@@ -3,6 +3,7 @@
 Bodies stream both ways and are never held whole, but for JSON under /rest/ that is small enough to look at first.
 """
 
+import time
 import zlib
 from collections.abc import AsyncIterator, Iterator
 
@@ -28,7 +29,9 @@ from proxy.upstream import Reply, Upstream
 
 _PIECE = 256 * 1024
 # Set by us or by the HTTP client underneath; and words to this cache that mean nothing to Jira.
-_REPLACED = frozenset({"host", "expect", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-jira-cache"})
+_REPLACED = frozenset(
+    {"host", "expect", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-jira-cache", "x-request-id"}
+)
 _BODILESS = frozenset({204, 304})
 
 
@@ -36,7 +39,11 @@ async def send(upstream: Upstream, incoming: Incoming) -> Reply:
     """Send a client's request on, its body as it arrives."""
     request = incoming.request
     target = f"{request.path}?{request.query}" if request.query else request.path
-    return await upstream.send(request.method, target, _forwarded(incoming), incoming.body.rest())
+    departed = time.perf_counter()
+    try:
+        return await upstream.send(request.method, target, _forwarded(incoming), incoming.body.rest())
+    finally:
+        incoming.notes.waited(time.perf_counter() - departed)
 
 
 async def forward(upstream: Upstream, incoming: Incoming, why: Why, max_body: int) -> Answer:

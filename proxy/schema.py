@@ -225,6 +225,8 @@ class Log(Section):
     """auto: human on a terminal, else JSON."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is worth a line."""
+    sample_hits: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """The share of answers whose hits have a line; everything else always has one."""
 
 
 class Config(Section):

@@ -52,6 +52,7 @@ _NOT_ASKED_OF_JIRA = frozenset(
         "x-forwarded-proto",
         "x-forwarded-server",
         "x-jira-cache",
+        "x-request-id",
     }
 )
 
@@ -75,7 +76,7 @@ class Question:
     leased: bool
     key: str
     headers: Pairs
-    trail: Pairs
+    trail: Callable[[], Pairs]
     site: Site
     apart: bool = False
 
@@ -99,6 +100,7 @@ class Trip(Landing):
     fetched: Fetched | None = None
     entry: Entry | None = None
     foreign: bool = False
+    key: str | None = None  # where the entry is kept; it may be known to be of an account only now
     turned_away: Anonymous | Credentialed | None = None  # whom Jira did not accept: the answer is for them alone
 
     def suits(self, caller: Anonymous | Credentialed) -> bool:
@@ -183,7 +185,7 @@ class Travel:
         if reconcilable(question.read):
             request = reconciled(request, self._recent.ids())
         headers = [pair for pair in end_to_end(question.headers) if pair[0].lower() not in _NOT_ASKED_OF_JIRA]
-        headers += [*question.trail, ("Accept-Encoding", "gzip")]
+        headers += [*question.trail(), ("Accept-Encoding", "gzip")]
         method = "GET" if request.method == "HEAD" else request.method
         target = f"{request.path}?{request.query}" if request.query else request.path
         departed = time.perf_counter()
@@ -242,7 +244,7 @@ class Travel:
         if fence is None or key is None:
             return Trip(alive=False, settlement=settlement, fetched=fetched, entry=entry)
         alive = await self._store.write(key, entry, fence)
-        return Trip(alive=alive, settlement=settlement, fetched=fetched, entry=entry)
+        return Trip(alive=alive, settlement=settlement, fetched=fetched, entry=entry, key=key)
 
     def _entry(self, question: Question, fetched: Fetched, keep: Keep, key: str | None) -> Entry:
         plain = fetched.plain or b""

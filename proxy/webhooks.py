@@ -21,6 +21,7 @@ from proxy.answers import Pairs, Whole
 from proxy.errors import StoreError
 from proxy.incoming import Body
 from proxy.metrics import Metrics
+from proxy.notes import Notes
 from proxy.stores import Shelf
 from proxy.stores.tasks import finish
 
@@ -89,7 +90,7 @@ class Delivery:
     query: str
     headers: Mapping[str, str]
     body: Body
-    notes: dict[str, str]
+    notes: Notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ class Webhooks:
     async def answer(self, delivery: Delivery) -> Whole:
         """Take one delivery, and tell what became of it."""
         tenant, event, outcome = await self._take(delivery)
-        delivery.notes.update(tenant=tenant, event=event, outcome=outcome.word)
+        delivery.notes.tenant = tenant
+        delivery.notes.extra.update(event=event, outcome=outcome.word)
         self._metrics.webhooks.labels(tenant, event, outcome.word).inc()
         return _answer(outcome)
 

@@ -15,6 +15,7 @@ from proxy.config import read
 from proxy.errors import StoreError
 from proxy.incoming import Body
 from proxy.metrics import Metrics
+from proxy.notes import Notes
 from proxy.rules import rulebook as whole_rulebook
 from proxy.stores.memory import MemoryStore
 from proxy.webhooks import REMEMBERED, Delivery, Desk, Outcome, Webhooks, is_signed
@@ -66,12 +67,12 @@ class Receiver:
         secrets = (("acme", SECRET), ("open", None))
         desks = {name: Desk(secret, self.changes, self.shelf, Listener()) for name, secret in secrets}
         self.webhooks = Webhooks(desks, rules, self.metrics, max_body=LIMIT)
-        self.notes = {}
+        self.notes = Notes()
 
     async def post(self, said=UPDATED, *, tenant="open", method="POST", query="", read=None, **headers):
         """Deliver `said`, an object or bytes; return the status and the word of the answer."""
         raw = said if isinstance(said, bytes) else orjson.dumps(said)
-        self.notes = {}
+        self.notes = Notes()
         given_headers = {name.replace("_", "-"): value for name, value in headers.items()}
         body = Body(read or pieces(raw), present=bool(raw) or read is not None)
         answer = await self.webhooks.answer(Delivery(tenant, method, query, given_headers, body, self.notes))
@@ -108,7 +109,7 @@ def receiver(rules):
 async def outcome(receiver, *args, **kwargs):
     status, word, _ = await receiver.post(*args, **kwargs)
     assert status == next(each.status for each in Outcome if each.word == word)
-    assert receiver.notes["outcome"] == word
+    assert receiver.notes.extra["outcome"] == word
     return word
 
 
@@ -301,7 +302,8 @@ async def test_a_delivery_is_seen_through_although_its_sender_leaves(receiver):
 
 async def test_log_and_metric_name_the_event_in_words_of_which_there_are_only_so_many(receiver):
     await receiver.post()
-    assert receiver.notes == {"tenant": "open", "event": "jira:issue_updated", "outcome": "applied"}
+    assert receiver.notes.tenant == "open"
+    assert receiver.notes.extra == {"event": "jira:issue_updated", "outcome": "applied"}
     await receiver.post({"webhookEvent": "made up\n"})
     await receiver.post({"webhookEvent": "made up too"})
     await receiver.post({"webhookEvent": 1})

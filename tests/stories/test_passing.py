@@ -173,7 +173,7 @@ async def test_what_proxies_before_this_one_said_is_kept(proxy, heard, raw):
 
 async def test_nothing_is_added_that_the_client_did_not_say(proxy, heard, raw):
     await raw(proxy.url, request(f"GET {PAGE}"))
-    ours = {"host", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
+    ours = {"host", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"}
     assert {name.lower() for name, _ in heard} == ours
 
 
@@ -420,7 +420,7 @@ async def test_headers_of_an_answer_arrive_as_they_were(new_proxy, new_bytes_ori
 
     url = await new_bytes_origin(speak)
     proxy = await new_proxy(tenants={"default": {"upstream": url}})
-    answer = await raw(proxy.url, request(f"GET {PAGE}"))
+    answer = await raw(proxy.url, request(f"GET {PAGE}", "X-Request-Id: mine"))
     lines = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
     assert sorted(lines, key=str.lower) == [
         "Cache-Status: jira-cache; fwd=bypass; fwd-status=200; detail=not-rest",
@@ -434,6 +434,7 @@ async def test_headers_of_an_answer_arrive_as_they_were(new_proxy, new_bytes_ori
         "Via: 1.1 jira-cache",
         "X-Empty: ",
         "X-Latin: Müller",
+        "X-Request-Id: mine",
         "X-Utf: Müller",
     ]
 
@@ -451,7 +452,7 @@ async def test_nothing_is_made_up_that_jira_did_not_say(new_proxy, new_bytes_ori
     # A body without a type is of this type anyway (RFC 9110 section 8.3); aiohttp says so.
     assert headers.pop("content-type") == "application/octet-stream"
     assert headers.pop("server") == "jira-cache"
-    assert headers.keys() <= {"content-length", "cache-status", "via", "date", "connection"}
+    assert headers.keys() <= {"content-length", "cache-status", "via", "date", "connection", "x-request-id"}
 
 
 async def test_redirects_are_the_clients_to_follow(proxy, origin):
