@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
+from enum import Enum
 from typing import assert_never
 from urllib.parse import parse_qsl
 
@@ -106,6 +107,21 @@ def partition(scope: Scope, caller: Anonymous | Credentialed, account: str) -> s
             return f"account {account}" if scope is Scope.ACCOUNT else f"credential {holder or credential} {account}"
         case never:
             assert_never(never)
+
+
+class Audience(Enum):
+    """Who will see what is kept in a partition, in the distinctions of RFC 9111 sections 3.5 and 5.2.2.7."""
+
+    CALLER = "one caller, so this is their private cache"
+    AUTHORIZED = "all whom Jira let in"
+    ANYBODY = "everybody who shows no credential"
+
+
+def audience(scope: Scope, caller: Anonymous | Credentialed, account: str) -> Audience:
+    """Tell who shares what `partition` names."""
+    if isinstance(caller, Anonymous):
+        return Audience.ANYBODY
+    return Audience.AUTHORIZED if scope is Scope.TENANT and account else Audience.CALLER
 
 
 def _query_credential(query: str) -> bool:

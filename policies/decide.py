@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from policies.directives import Asked
 from policies.model import Entry, Lookup, Policy, Why
+from policies.validation import validatable
 
 NOT_FOUND = 404
 
@@ -22,11 +23,15 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Ask Jira, perhaps on a trip shared with others, and keep the answer. `fallback` may stand in if Jira fails."""
+    """Ask Jira, perhaps on a trip shared with others, and keep the answer. `fallback` may stand in if Jira fails.
+
+    With `held`, Jira is asked only whether that answer is still the current one.
+    """
 
     why: Why
     fallback: Entry | None = None
     shared: bool = True
+    held: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +94,23 @@ def _by_entry(asked: Asked, found: Lookup, policy: Policy, now: float, *, leased
     left = lifetime(entry, policy) - age
     fallback = entry if _may_stand_in(entry, policy, left) else None
     if asked.max_age is not None and age > asked.max_age:
-        return Fetch(Why.TOO_OLD, fallback)
+        return Fetch(Why.TOO_OLD, fallback, held=validatable(entry))
     return _by_age(asked, entry, policy, left, fallback)
 
 
 def _by_age(asked: Asked, entry: Entry, policy: Policy, left: float, fallback: Entry | None) -> Serve | Fetch:
     if left > 0:
         if asked.min_fresh is not None and left < asked.min_fresh:
-            return Fetch(Why.TOO_OLD, fallback)
+            return Fetch(Why.TOO_OLD, fallback, held=validatable(entry))
         return Serve(entry, Why.NEGATIVE if entry.status == NOT_FOUND else Why.FRESH)
-    if asked.min_fresh is None and asked.max_stale is not None and -left <= asked.max_stale:
+    strict = entry.origin is not None and entry.origin.strict
+    if asked.min_fresh is None and asked.max_stale is not None and -left <= asked.max_stale and not strict:
         return Serve(entry, Why.MAX_STALE)
     # A client that bounds the age or the freshness itself has not agreed to anything stale.
     agreed = asked.min_fresh is None and asked.max_age is None and entry.status != NOT_FOUND
     if agreed and -left < policy.stale_while_revalidate:
         return Serve(entry, Why.STALE_REVALIDATE, refresh=True)
-    return Fetch(Why.EXPIRED, fallback)
+    return Fetch(Why.EXPIRED, fallback, held=validatable(entry))
 
 
 def _may_stand_in(entry: Entry, policy: Policy, left: float) -> bool:

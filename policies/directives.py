@@ -1,11 +1,11 @@
 """What a client asks of caches: the request directives of RFC 9111 section 5.2.1."""
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from policies.cache_control import Arguments, arguments, delta_seconds
 from policies.model import Directives, Request
 
 
@@ -37,12 +37,7 @@ _MAX_AGE = _Numbers(bare=0, unreadable=0, strictest=min)
 _MIN_FRESH = _Numbers(bare=math.inf, unreadable=math.inf, strictest=max)
 _MAX_STALE = _Numbers(bare=math.inf, unreadable=0, strictest=min)
 
-_Directives = Mapping[str, list[str | None]]
 _SPOKEN = ("cache-control", "pragma", "x-jira-cache")
-# One element of a comma-separated list; a comma inside a quoted string does not end it. No branch can fail once
-# entered, so a hostile header costs no backtracking.
-_ELEMENT = re.compile(r'(?:[^,"]+|"(?:[^"\\]|\\.?)*"?)+', re.DOTALL)
-_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
 def asked(request: Request, mode: Directives) -> Asked:
@@ -53,7 +48,7 @@ def asked(request: Request, mode: Directives) -> Asked:
     headers = request.headers
     if mode is Directives.NONE or headers.keys().isdisjoint(_SPOKEN):
         return NOTHING
-    control = _directives(headers.get("cache-control", ""))
+    control = arguments(headers.get("cache-control", ""))
     return Asked(
         no_store="no-store" in control,
         refresh=_refresh(headers, control, mode),
@@ -64,42 +59,28 @@ def asked(request: Request, mode: Directives) -> Asked:
     )
 
 
-def _directives(header: str) -> dict[str, list[str | None]]:
-    """Read a list header: the arguments each directive came with, None where it came without; names in lower case."""
-    found: dict[str, list[str | None]] = {}
-    for element in _ELEMENT.findall(header):
-        name, equals, argument = element.partition("=")
-        found.setdefault(name.strip().lower(), []).append(_unquoted(argument.strip()) if equals else None)
-    return found
-
-
-def _unquoted(argument: str) -> str:
-    if len(argument) > 1 and argument[0] == argument[-1] == '"':
-        return _QUOTED_PAIR.sub(r"\1", argument[1:-1])
-    return argument
-
-
-def _refresh(headers: Mapping[str, str], control: _Directives, mode: Directives) -> bool:
+def _refresh(headers: Mapping[str, str], control: Arguments, mode: Directives) -> bool:
     """Tell whether the client wants Jira asked again.
 
     The most used Python client sends no-cache with every request, out of habit. So by default it counts only with what
     a browser's forced reload adds to it, or in a header of our own that nobody sends by habit.
     """
-    if "refresh" in _directives(headers.get("x-jira-cache", "")):
+    if "refresh" in arguments(headers.get("x-jira-cache", "")):
         return True
-    pragma = "no-cache" in _directives(headers.get("pragma", ""))
+    pragma = "no-cache" in arguments(headers.get("pragma", ""))
     if mode is Directives.ALL:
         return "no-cache" in control or (pragma and "cache-control" not in headers)
     return pragma and "no-cache" in control
 
 
-def _seconds(arguments: list[str | None] | None, numbers: _Numbers) -> float | None:
-    if arguments is None:
+def _seconds(given: list[str | None] | None, numbers: _Numbers) -> float | None:
+    if given is None:
         return None
-    return numbers.strictest(_number(argument, numbers) for argument in arguments)
+    return numbers.strictest(_number(argument, numbers) for argument in given)
 
 
 def _number(argument: str | None, numbers: _Numbers) -> float:
     if argument is None:
         return numbers.bare
-    return float(argument) if argument.isascii() and argument.isdigit() else numbers.unreadable
+    seconds = delta_seconds(argument)
+    return numbers.unreadable if seconds is None else seconds

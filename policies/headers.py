@@ -12,6 +12,7 @@ HOP_BY_HOP = frozenset(
         "connection",
         "keep-alive",
         "proxy-authenticate",
+        "proxy-authentication-info",
         "proxy-authorization",
         "proxy-connection",
         "te",
@@ -58,6 +59,8 @@ NEVER_REPLAYED = frozenset(
         "x-trace-id",
     }
 )
+# What an answer says of itself in HTTP's own terms, and is told again where the origin decides (`freshness: origin`).
+OF_THE_ORIGIN = frozenset({"content-location", "date", "last-modified", "location"})
 NEVER_REPLAYED_PREFIXES = ("x-ratelimit", "ratelimit", "beta-ratelimit", "x-amz-", "x-b3-", "cf-")
 
 # Of a request: what leaves Jira's answer as it is, or is looked at elsewhere (policies.callers, policies.canon). Any
@@ -136,17 +139,23 @@ def unfamiliar(headers: Mapping[str, str]) -> list[str]:
     ]
 
 
+def field_names(listed: str) -> tuple[str, ...]:
+    """Read a list of header names, as Connection and Vary have it, in lower case."""
+    return tuple(name for word in listed.split(",") if (name := word.strip().lower()))
+
+
 def end_to_end(headers: Pairs) -> list[tuple[str, str]]:
     """Drop what is meant for the next hop alone: the fixed list and whatever Connection names."""
     kept = list(headers)
-    named = {word.strip().lower() for name, value in kept if name.lower() == "connection" for word in value.split(",")}
+    named = {word for name, value in kept if name.lower() == "connection" for word in field_names(value)}
     return [(name, value) for name, value in kept if name.lower() not in HOP_BY_HOP and name.lower() not in named]
 
 
-def replayable(headers: Pairs) -> tuple[tuple[str, str], ...]:
-    """Keep of an answer's headers what may be told to another asker, or to the same one later."""
+def replayable(headers: Pairs, besides: frozenset[str] = frozenset()) -> tuple[tuple[str, str], ...]:
+    """Keep of an answer's headers what may be told to another asker, or to the same one later, and those `besides`."""
     return tuple(
         (name, value)
         for name, value in end_to_end(headers)
-        if name.lower() not in NEVER_REPLAYED and not name.lower().startswith(NEVER_REPLAYED_PREFIXES)
+        if name.lower() in besides
+        or (name.lower() not in NEVER_REPLAYED and not name.lower().startswith(NEVER_REPLAYED_PREFIXES))
     )

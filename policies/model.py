@@ -30,6 +30,13 @@ class Directives(StrEnum):
     NONE = "none"
 
 
+class Freshness(StrEnum):
+    """Who says for how long an answer is fresh."""
+
+    POLICY = "policy"  # the TTL of its type
+    ORIGIN = "origin"  # its own headers, by RFC 9111
+
+
 class Forwarded(StrEnum):
     """Why a request went on to Jira, in the words of RFC 9211 section 2.2. `partial` is none: no parts are kept."""
 
@@ -88,6 +95,8 @@ class Why(Enum):
     NOT_JSON = "not-json", Forwarded.URI_MISS
     STATUS = "status", Forwarded.URI_MISS
     VARIES = "varies", Forwarded.URI_MISS
+    ORIGIN_FORBIDS = "origin-forbids", Forwarded.URI_MISS
+    NO_FRESHNESS = "no-freshness", Forwarded.URI_MISS
     TOO_LARGE = "too-large", Forwarded.URI_MISS
     UNREADABLE_ANSWER = "unreadable-answer", Forwarded.URI_MISS
 
@@ -123,6 +132,7 @@ class Policy:
     settle: tuple[float, ...] = ()
     ttl_with_webhooks: float | None = None  # in place of `ttl` while webhooks are proven to announce every change
     directives: Directives = Directives.EXPLICIT
+    freshness: Freshness = Freshness.POLICY
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +184,27 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What the origin itself said of an answer's use (`freshness: origin`), besides for how long it is fresh.
+
+    Times are seconds. `etag` and `last_modified` are its validators as it wrote them, "" where it gave none.
+    """
+
+    etag: str = ""
+    last_modified: str = ""
+    stale_while_revalidate: float = 0.0
+    stale_if_error: float = 0.0
+    strict: bool = False  # never to be used stale, whatever a client would put up with
+    vary: tuple[str, ...] = ()  # the request headers that chose this answer among several, ...
+    selected: str = ""  # ... and the keyed hash of what they said (policies.vary)
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """A kept answer of Jira, links as Jira wrote them. Times are seconds; `stored` is Unix time of Jira's answer."""
+    """A kept answer of Jira, links as Jira wrote them. Times are seconds; `stored` is Unix time of Jira's answer.
+
+    Where the origin decides, `stored` is when the origin itself made the answer, which a cache before it may tell.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -187,6 +216,7 @@ class Entry:
     ttl: float
     keep: float  # for how long it is of any use: the TTL and the longer of the stale windows
     cost: float = 0.0  # how long Jira took to answer
+    origin: Origin | None = None  # None where the policy's TTL decides
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ from typing import Any, TypeVar
 
 import yaml
 
-from policies.model import EVERYTHING
+from policies.model import EVERYTHING, Freshness
 from policies.routing import Pattern
 from policies.templates import UNREAD, Named, Template
 
-READ_COLUMNS = frozenset({"match", "type", "entity", "tags", "never", "body", "jql", "unless_query", "if_query"})
+READ_COLUMNS = frozenset(
+    {"match", "type", "entity", "tags", "never", "body", "jql", "unless_query", "if_query", "freshness"}
+)
 WRITE_COLUMNS = frozenset({"match", "tags", "otherwise", "nothing", "if_query"})
 EVENT_COLUMNS = frozenset({"event", "tags", "issue", "issues", "searches", "nothing"})
 W = TypeVar("W", bound=StrEnum)
@@ -41,6 +43,7 @@ class ReadRow:
     if_query: QueryTags
     never: str
     jql: bool
+    freshness: Freshness
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,9 @@ def parse_read(file: str, name: str, columns: Columns) -> tuple[list[Pattern], R
         raise cells.error("match", "only GET, and POST that reads, can be answered from cache")
     if not never and cells.flag("body") != any(p.method == "POST" for p in patterns):
         raise cells.error("body", "is true exactly where a POST only reads")
+    freshness = cells.one_of("freshness", Freshness) or Freshness.POLICY
+    if freshness is Freshness.ORIGIN and (never or any(p.method == "POST" for p in patterns)):
+        raise cells.error("freshness", "is the origin's only of GETs that may be kept")
     tags = cells.templates("tags", patterns, ("path", "query"))
     entity = cells.templates("entity", patterns, ("path", "query"))
     return patterns, ReadRow(
@@ -124,6 +130,7 @@ def parse_read(file: str, name: str, columns: Columns) -> tuple[list[Pattern], R
         if_query=cells.query_tags(patterns),
         never=never,
         jql=cells.flag("jql"),
+        freshness=freshness,
     )
 
 

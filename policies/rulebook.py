@@ -4,14 +4,14 @@ Must live here: the reading of a request against the rows. Must not: any resourc
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from policies.announcements import Announcements
 from policies.change import Change
-from policies.model import Match, Pass, Policy, Read, Request, Why, Write
+from policies.model import Freshness, Match, Pass, Policy, Read, Request, Why, Write
 from policies.paths import segments, suspected
 from policies.routing import Pattern, Routes
 from policies.rows import (
@@ -56,6 +56,7 @@ class Rulebook:
         writes: Mapping[str, WriteRow],
         announcements: Announcements,
         policies: Mapping[str, Policy],
+        by_origin: tuple[str, ...],
     ) -> None:
         self._rules = rules
         self._writes = writes
@@ -65,6 +66,7 @@ class Rulebook:
         self._repeated = lru_cache(maxsize=_REPEATED)(self._classify)
         self.types = frozenset(policies)
         self.events = announcements.events
+        self.by_origin = by_origin
 
     @classmethod
     def load(
@@ -84,7 +86,8 @@ class Rulebook:
                 builder.add("events.yaml", name, columns, reads=False)
         for at, columns in enumerate(routes):
             builder.add("routes", f"routes[{at}]", columns, reads=_reads(columns), rank=1)
-        return cls(builder.rules, builder.writes, Announcements(builder.events), builder.used)
+        announcements = Announcements(builder.events)
+        return cls(builder.rules, builder.writes, announcements, builder.used, tuple(builder.by_origin))
 
     def classify(self, request: Request) -> Match:
         """Tell what a request is, from its method, path and query."""
@@ -99,20 +102,23 @@ class Rulebook:
         if parts is None:
             return self._doubtful(Request(method, path, query))
         rule = self._rules.find(_READING.get(method, method), parts)
-        return unknown(method, parts) if rule is None else self._ruled(rule, parts, query)
+        match = unknown(method, parts) if rule is None else self._ruled(rule, parts, query)
+        return self._addressed(match, parts) if isinstance(match, Write) else match
 
-    def touched(self, write: Write, body: Any | None, answer: Any | None) -> frozenset[str]:
+    def touched(self, write: Write, body: Any | None, answer: Any | None, named: Iterable[str] = ()) -> frozenset[str]:
         """Name every tag a write made old, from its path and from the parsed JSON of its body and of the answer.
 
-        None means unknown or unread; the row's `otherwise` then says what to assume.
+        None means unknown or unread; the row's `otherwise` then says what to assume. `named` are the paths that the
+        answer's headers name (policies.addressed).
         """
+        tags = frozenset(write.tags) | {tag for path in named for tag in self._address(suspected(path))}
         row = self._writes.get(write.row)
         if row is None:
-            return frozenset(write.tags)
+            return tags
         unread = (body is None and row.needs("body")) or (answer is None and row.needs("answer"))
         sources = {"path": write.params, "query": {}, "body": body, "answer": answer}
         deep = (tag for template in row.deep for tag in template.fill(sources))
-        return frozenset((*write.tags, *deep, *(row.otherwise if unread else ())))
+        return tags.union(deep, row.otherwise if unread else ())
 
     def announced(self, event: str | None, body: Any | None, query: Mapping[str, str]) -> Change:
         """Tell what a webhook says has changed, from the event's name, the parsed JSON of its body and its URL's query.
@@ -129,14 +135,18 @@ class Rulebook:
             return _write(row, pattern.path, params, query)
         if (query or row.never) and (refusal := _refusal(row, query)) is not None:
             return Pass(row.name, pattern.path, row.type, refusal)
-        return self._read(row, pattern, params, query)
+        return self._read(row, pattern, parts, params, query)
 
-    def _read(self, row: ReadRow, pattern: Pattern, params: Mapping[str, str], query: str) -> Read:
+    def _read(
+        self, row: ReadRow, pattern: Pattern, parts: tuple[str, ...], params: Mapping[str, str], query: str
+    ) -> Read:
         tags = (*[tag for named in row.named if (tag := named.fill(params))], *row.fixed) if row.named else row.fixed
         if row.asked or (query and any(_may_have(query, name) for name, _ in row.if_query)):
             tags = (*_asked_tags(row, params, query), *tags)
         entity = _entity(row, params, query)
         policy = self._policies[row.type]
+        if row.freshness is Freshness.ORIGIN:
+            tags, policy = (*tags, _address(parts)), replace(policy, freshness=row.freshness)
         return Read(row.name, pattern.path, row.type, entity, tags, policy, pattern.method == "POST", row.jql)
 
     def _doubtful(self, request: Request) -> Match:
@@ -151,7 +161,17 @@ class Rulebook:
             known = None if rule is None else self._ruled(rule, parts, request.query)
             if isinstance(known, Write):
                 write = replace(known, why=Why.UNKNOWN_WRITE, tags=once((*known.tags, *write.tags)))
-        return write
+        return self._addressed(write, parts)
+
+    def _addressed(self, write: Write, parts: tuple[str, ...]) -> Write:
+        """Add what RFC 9111 section 4.4 has an unsafe request make old: whatever is kept under its own address."""
+        return replace(write, tags=once((*write.tags, *self._address(parts))))
+
+    def _address(self, parts: tuple[str, ...]) -> tuple[str, ...]:
+        """Name the tag of what is kept by the origin's rules at a path, if anything there is."""
+        rule = self._rules.find("GET", parts)
+        by_origin = rule is not None and isinstance(rule.row, ReadRow) and rule.row.freshness is Freshness.ORIGIN
+        return (_address(parts),) if by_origin else ()
 
 
 def _reads(columns: Columns) -> bool:
@@ -169,6 +189,7 @@ class _Builder:
         self.writes: dict[str, WriteRow] = {}
         self.events: list[EventRow] = []
         self.used: dict[str, Policy] = {}
+        self.by_origin: list[str] = []
         self._policies = policies
 
     def add(self, file: str, name: str, columns: Columns, *, reads: bool, rank: int = 0) -> None:
@@ -177,6 +198,8 @@ class _Builder:
             self.writes[name] = row
         elif row.type != OTHER:
             self._use(file, row)
+            if row.freshness is Freshness.ORIGIN:
+                self.by_origin.append(name)
         for pattern in patterns:
             other = self.rules.add(pattern, _Rule(row, pattern), rank)
             if other is not None:
@@ -186,6 +209,10 @@ class _Builder:
         if row.type not in self._policies:
             raise PolicyError(f"{file}: row {row.name}: column type: there is no policy for {row.type!r}")
         self.used[row.type] = self._policies[row.type]
+
+
+def _address(parts: tuple[str, ...]) -> str:
+    return f"uri:/{'/'.join(parts)}"
 
 
 def _refusal(row: ReadRow, query: str) -> Why | None:

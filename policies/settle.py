@@ -4,11 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
+from policies.callers import Audience
+from policies.http_freshness import UNDERSTOOD, Arrival, Usable, usable
 from policies.login import Accepted, Login, Refused, Silent
-from policies.model import Entry, Policy, Why
+from policies.model import Entry, Freshness, Origin, Policy, Why
 
 OK, NOT_FOUND, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 404, 429, 500
 _CODINGS = frozenset({"", "identity", "gzip"})
+_KEPT = {Freshness.POLICY: frozenset({OK, NOT_FOUND}), Freshness.ORIGIN: UNDERSTOOD}
+_NO_TIME = Arrival(0.0, 0.0)
+_BODILESS = frozenset({204, 301, 302, 303, 307, 308})
+_PAGES = frozenset({"", "text/html", "application/xhtml+xml"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,7 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes | None
     readable: bool  # the body decodes, and is JSON where it says so
+    arrival: Arrival = _NO_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +37,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Send the answer, and keep it fresh for `ttl` and useful for `keep` seconds."""
+    """Send the answer, and keep it fresh for `ttl` and useful for `keep` seconds.
+
+    Where the origin decides, `ttl` counts from when it made the answer, which was `age` seconds old when it came.
+    """
 
     ttl: float
     keep: float
+    age: float = 0.0
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +73,53 @@ class Fail:
 Settlement = Keep | Relay | StandIn | Fail
 
 
-def settle(outcome: Reply | Failure, login: Login, fallback: Entry | None, policy: Policy, type_: str) -> Settlement:
-    """Settle the trip. `login` is what the answer says of the caller, `type_` the type of the resource asked for."""
+def settle(
+    outcome: Reply | Failure,
+    login: Login,
+    fallback: Entry | None,
+    policy: Policy,
+    type_: str,
+    *,
+    audience: Audience = Audience.AUTHORIZED,
+) -> Settlement:
+    """Settle the trip.
+
+    `login` is what the answer says of the caller, `type_` the type of the resource asked for, and `audience` who would
+    share what is kept, which only the origin's own rules ask about.
+    """
     match outcome:
         case Failure(why):
             return Fail(why) if fallback is None else StandIn(fallback)
         case Reply():
             if fallback is not None and _in_trouble(outcome.status):
                 return StandIn(fallback)
-            why_not = _why_not_kept(outcome, login, type_)
-            ttl = policy.negative_ttl if outcome.status == NOT_FOUND else policy.ttl
-            if why_not is not None or ttl <= 0:
-                return Relay(why_not or Why.STATUS)
-            return Keep(ttl, ttl + _stale_window(outcome, policy))
+            why_not = _why_not_kept(outcome, login, policy, type_)
+            if why_not is not None:
+                return Relay(why_not)
+            if policy.freshness is Freshness.ORIGIN:
+                return _by_origin(outcome, policy, audience)
+            return _by_policy(outcome, policy)
+        case never:
+            assert_never(never)
+
+
+def _by_policy(reply: Reply, policy: Policy) -> Keep | Relay:
+    ttl = policy.negative_ttl if reply.status == NOT_FOUND else policy.ttl
+    return Keep(ttl, ttl + _stale_window(reply, policy)) if ttl > 0 else Relay(Why.STATUS)
+
+
+def _by_origin(reply: Reply, policy: Policy, audience: Audience) -> Keep | Relay:
+    """Keep what is fresh or may be used stale by its own headers, and for the policy's TTL what can be validated."""
+    found = usable(reply.status, reply.headers, reply.arrival, audience, policy)
+    match found:
+        case Why():
+            return Relay(found)
+        case Usable(age, lifetime, origin):
+            left = max(0.0, lifetime - age)
+            validated = policy.ttl if reply.status == OK and (origin.etag or origin.last_modified) else 0.0
+            keep = left + max(origin.stale_while_revalidate, origin.stale_if_error, validated)
+            useful = left > 0 or validated > 0
+            return Keep(lifetime, keep, age, origin) if useful else Relay(Why.NO_FRESHNESS)
         case never:
             assert_never(never)
 
@@ -88,7 +134,7 @@ def _stale_window(reply: Reply, policy: Policy) -> float:
     return max(policy.stale_while_revalidate, policy.stale_if_error)
 
 
-def _why_not_kept(reply: Reply, login: Login, type_: str) -> Why | None:
+def _why_not_kept(reply: Reply, login: Login, policy: Policy, type_: str) -> Why | None:
     match login:
         case Refused(why) | Silent(why):
             return why if reply.status in (OK, NOT_FOUND) or isinstance(login, Refused) else Why.STATUS
@@ -96,17 +142,17 @@ def _why_not_kept(reply: Reply, login: Login, type_: str) -> Why | None:
             pass
         case never:
             assert_never(never)
-    if reply.status not in (OK, NOT_FOUND):
+    if reply.status not in _KEPT[policy.freshness] or "content-range" in reply.headers:
         return Why.STATUS
     if "*" in reply.headers.get("vary", ""):
         return Why.VARIES
-    return _why_not_readable(reply, type_)
+    return _why_not_readable(reply, policy, type_)
 
 
-def _why_not_readable(reply: Reply, type_: str) -> Why | None:
+def _why_not_readable(reply: Reply, policy: Policy, type_: str) -> Why | None:
     if reply.body is None:
         return Why.TOO_LARGE
-    if not _expected_content(reply, type_):
+    if not _expected_content(reply, policy, type_):
         # Sessions that ran out are answered 200 with a login page; gateways answer 404 with pages of their own.
         return Why.NOT_JSON
     if not reply.readable or reply.headers.get("content-encoding", "").lower() not in _CODINGS:
@@ -114,10 +160,14 @@ def _why_not_readable(reply: Reply, type_: str) -> Why | None:
     return None
 
 
-def _expected_content(reply: Reply, type_: str) -> bool:
+def _expected_content(reply: Reply, policy: Policy, type_: str) -> bool:
+    if reply.status in _BODILESS:
+        return "login" not in reply.headers.get("location", "").lower()
     media_type = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     if type_ == "media" and reply.status == OK:
         return media_type.startswith("image/") or is_json(media_type)
+    if policy.freshness is Freshness.ORIGIN:
+        return media_type not in _PAGES
     return is_json(media_type)
 
 

@@ -15,6 +15,7 @@ import orjson
 from policies import conditional, links
 from policies.cachestatus import cache_status
 from policies.headers import end_to_end, replayable
+from policies.http_date import http_date
 from policies.model import Entry, Request, Why
 from policies.settle import OK, is_json
 
@@ -64,6 +65,12 @@ class Fetched:
     body: bytes
     plain: bytes | None
     cost: float
+    confirmed: bool = False  # Jira said 304, and this is the kept answer that it confirmed
+
+    @property
+    def said(self) -> int:
+        """The status that Jira answered with."""
+        return _NOT_MODIFIED if self.confirmed else self.status
 
     @property
     def coding(self) -> str:
@@ -148,24 +155,40 @@ def mapped(body: bytes, coding: str, site: links.Site, limit: int = 0) -> bytes:
     return compressed(fitting) if coding == GZIP else fitting
 
 
-def from_entry(entry: Entry, rendered: Rendered, request: Request, now: float, sending: Sending) -> Whole:
-    """Answer with an entry: 304 where the client has these very bytes, else the body."""
+def from_entry(
+    entry: Entry, rendered: Rendered, request: Request, site: links.Site, *, now: float, sending: Sending
+) -> Whole:
+    """Answer with an entry: 304 where the client has it, else the body."""
     status_line = cache_status(
         sending.why, ttl=sending.ttl, status=sending.status, stored=sending.stored, collapsed=sending.collapsed
     )
     headers = [
-        *entry.headers,
+        *(relayed(entry.headers, site) if entry.origin else entry.headers),
         *sending.private,
-        ("ETag", rendered.etag),
+        ("ETag", _etag(entry, rendered)),
         ("Age", str(max(0, int(now - entry.stored)))),
         ("Cache-Status", status_line),
     ]
-    condition = request.headers.get("if-none-match")
-    if condition and entry.status == OK and conditional.matches(condition, rendered.etag):
+    if entry.status == OK and _unchanged(entry, rendered, request, now):
         return Whole(_NOT_MODIFIED, headers, b"", sending.why, sending.stored, sending.collapsed)
     if rendered.coding != IDENTITY:
         headers.append(("Content-Encoding", rendered.coding))
     return Whole(entry.status, headers, rendered.body, sending.why, sending.stored, sending.collapsed)
+
+
+def _etag(entry: Entry, rendered: Rendered) -> str:
+    """Tell the origin's own ETag while these are the origin's own bytes."""
+    theirs = entry.origin.etag if entry.origin and rendered.body == entry.body else ""
+    return theirs or rendered.etag
+
+
+def _unchanged(entry: Entry, rendered: Rendered, request: Request, now: float) -> bool:
+    if entry.origin is None:
+        return conditional.unchanged(request.headers, (rendered.etag,), None, now)
+    # Without a Last-Modified, it is no younger than when it was made (RFC 9111 section 4.3.2).
+    modified = http_date(entry.origin.last_modified, now)
+    etags = (rendered.etag, *([entry.origin.etag] if entry.origin.etag else []))
+    return conditional.unchanged(request.headers, etags, entry.stored if modified is None else modified, now)
 
 
 def from_fetched(fetched: Fetched, request: Request, site: links.Site, why: Why, *, led: bool) -> Whole:
@@ -193,9 +216,9 @@ def relayed(pairs: Iterable[tuple[str, str]], site: links.Site) -> Pairs:
     return [(name, _RELAY.get(name.lower(), _as_it_is)(value, site)) for name, value in end_to_end(pairs)]
 
 
-def private(pairs: Iterable[tuple[str, str]], site: links.Site) -> Pairs:
+def private(pairs: Iterable[tuple[str, str]], entry: Entry, site: links.Site) -> Pairs:
     """Those of Jira's headers that are for the one who asked alone: identity, cookies, limits, traces."""
-    public = set(replayable(pairs))
+    public = set(entry.headers)
     ours = _FRAMING | {"etag", "age", "cache-status"}
     return relayed((pair for pair in pairs if pair not in public and pair[0].lower() not in ours), site)
 

@@ -17,8 +17,9 @@ def report(path: Path | None, environ: Mapping[str, str]) -> Iterator[str]:
     """Check everything, then describe it. ConfigError if a start would stop for anything but a missing Jira."""
     layers = gather_layers(path, environ)
     config = check(layers)
-    rulebook(config)
+    rules = rulebook(config)
     yield from _overview(config)
+    yield f"origin  decides the freshness of {', '.join(rules.by_origin) or 'nothing'}"
     yield ""
     rows = [_row(layers, name, row) for name, row in config.policies.items()]
     yield from aligned([COLUMNS, *rows])

@@ -13,7 +13,7 @@ import orjson
 from policies import jql
 from policies.callers import Untrackable, identify
 from policies.canon import key
-from policies.model import Match, Pass, Read, Request, Why, Write
+from policies.model import Freshness, Match, Pass, Policy, Read, Request, Why, Write
 from policies.rulebook import Rulebook
 from policies.searches import live
 from proxy.schema import Config
@@ -64,8 +64,8 @@ def _told(rulebook: Rulebook, match: Match, request: Request) -> dict[str, Any]:
     match match:
         case Read(entity=entity, policy=policy):
             tags = live(request, match)[0].tags
-            kept = {"ttl": policy.ttl, "scope": policy.scope.value, "tags": sorted(tags)}
-            return _outcome(entity, "cache", CACHEABLE) | kept
+            kept = {"scope": policy.scope.value, "tags": sorted(tags)}
+            return _outcome(entity, "cache", CACHEABLE) | _freshness(policy) | kept
         case Pass(why=why):
             return _outcome("-", "forward", why.word)
         case Write(entity=entity, why=why):
@@ -78,6 +78,11 @@ def _told(rulebook: Rulebook, match: Match, request: Request) -> dict[str, Any]:
 def _outcome(entity: str, action: str, why: str) -> dict[str, Any]:
     nothing: dict[str, Any] = {"ttl": None, "scope": None, "tags": [], "invalidates": []}
     return {"entity": entity, "action": action, "why": why, **nothing}
+
+
+def _freshness(policy: Policy) -> dict[str, Any]:
+    by_origin = policy.freshness is Freshness.ORIGIN
+    return {"ttl": None, "freshness": policy.freshness.value} if by_origin else {"ttl": policy.ttl}
 
 
 def _searched(request: Request) -> str:

@@ -10,11 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
-from policies import canon, searches
+from policies import canon, searches, vary
+from policies.addressed import addressed
 from policies.callers import Anonymous, Caller, Credentialed, Untrackable, identify, partition
 from policies.decide import Decision, Fetch, Forward, Refuse, Serve, decide, in_force, lifetime
 from policies.directives import asked
-from policies.model import Entry, Fence, Lookup, Pass, Policy, Read, Request, Why, Write
+from policies.http_freshness import ruling
+from policies.model import Entry, Fence, Freshness, Live, Lookup, Pass, Policy, Read, Request, Why, Write
 from policies.rulebook import Rulebook
 from policies.settle import SERVER_ERROR, Keep, Relay, StandIn
 from proxy import answers, relay
@@ -63,6 +65,9 @@ class Attempt:
 
     def again(self) -> "Attempt":
         return replace(self, vain=self.vain + 1)
+
+    def alone(self) -> "Attempt":
+        return replace(self, vain=_PATIENCE)
 
 
 class Journey:
@@ -120,9 +125,24 @@ class Journey:
                 return await self._forward(incoming, Why.UNREADABLE_BODY)
             if question.key in self._too_large:
                 return await self._forward(incoming, Why.TOO_LARGE)
-            found = await self._crew.store.read(question.key, live)
+            question, found = await self._look_up(question, live)
             attempt = await self._act(incoming, question, found, attempt)
         return attempt
+
+    async def _look_up(self, question: Question, live: Live | None) -> tuple[Question, Lookup]:
+        """Look the answer up, or a variant of it if it was chosen by headers that say another thing here."""
+        found = await self._crew.store.read(question.key, live)
+        if found.entry is None or found.entry.origin is None or self._selects(question, found.entry):
+            return question, found
+        variant = f".{vary.selection(found.entry.origin.vary, question.request.headers, self._crew.secret)}"
+        question = replace(question, key=question.key + variant, variant=variant)
+        found = await self._crew.store.read(question.key, live)
+        if found.entry is not None and not self._selects(question, found.entry):
+            found = replace(found, entry=None)
+        return question, found
+
+    def _selects(self, question: Question, entry: Entry) -> bool:
+        return vary.selects(entry.origin, question.request.headers, self._crew.secret)
 
     async def _question(
         self, incoming: Incoming, request: Request, read: Read, caller: Anonymous | Credentialed, *, apart: bool
@@ -182,14 +202,16 @@ class Journey:
     def _serve(self, question: Question, entry: Entry, sending: Sending) -> Whole:
         accepted = answers.accepts_gzip(question.request.headers.get("accept-encoding", ""))
         rendered = self._crew.renderer.render(entry, question.site, gzip_accepted=accepted)
-        return answers.from_entry(entry, rendered, question.request, self._crew.clock(), sending)
+        return answers.from_entry(
+            entry, rendered, question.request, question.site, now=self._crew.clock(), sending=sending
+        )
 
     def _left(self, question: Question, entry: Entry) -> float:
         return lifetime(entry, self._policy(question, entry)) - (self._crew.clock() - entry.stored)
 
     def _policy(self, question: Question, entry: Entry | None) -> Policy:
         stored = self._crew.clock() if entry is None else entry.stored
-        return in_force(question.read.policy, stored, self._crew.watch.trusted_since())
+        return ruling(in_force(question.read.policy, stored, self._crew.watch.trusted_since()), entry)
 
     # trips ------------------------------------------------------------------------------------------------------------
 
@@ -207,6 +229,8 @@ class Journey:
             return attempt.again()
         if not trip.suits(question.caller):
             return replace(attempt, apart=True)
+        if not boarded.led and not self._may_share(question, trip):
+            return attempt.alone()
         if trip.settlement is None:
             self._remember_too_large(question.key)
             return await self._forward(incoming, Why.TOO_LARGE)
@@ -215,6 +239,19 @@ class Journey:
         if boarded.led and trip.fetched is not None:
             incoming.notes.waited(trip.fetched.cost)
         return self._arrived(question, fetch, trip, led=boarded.led)
+
+    def _may_share(self, question: Question, trip: Trip) -> bool:
+        """Tell whether a passenger may have the trip's answer.
+
+        Where the origin decides, what is not kept, or would be asked about again, is the answer to one request alone
+        (RFC 9111 section 4), and what was chosen by headers that say another thing here is none to this one.
+        """
+        if question.read.policy.freshness is not Freshness.ORIGIN or trip.settlement is None:
+            return True
+        entry = trip.settlement.entry if isinstance(trip.settlement, StandIn) else trip.entry
+        if entry is None or not self._selects(question, entry):
+            return False
+        return isinstance(trip.settlement, StandIn) or self._left(question, entry) > 0
 
     async def _fly(self, question: Question, fetch: Fetch, fence: Fence | None, attempt: Attempt) -> Boarded[Trip]:
         async def depart(seal: Seal) -> Trip:
@@ -231,9 +268,9 @@ class Journey:
             case StandIn(entry, why):
                 return self._serve(question, entry, Sending(why, self._left(question, entry)))
             case Keep() if trip.entry is not None and trip.fetched is not None:
-                private = answers.private(trip.fetched.pairs, question.site) if led else []
+                private = answers.private(trip.fetched.pairs, trip.entry, question.site) if led else []
                 left = self._left(question, trip.entry)
-                sending = Sending(fetch.why, left, trip.fetched.status, trip.alive, not led, private)
+                sending = Sending(fetch.why, left, trip.fetched.said, trip.alive, not led, private)
                 return self._serve(question, trip.entry, sending)
             case Relay(why) if trip.fetched is not None:
                 return answers.from_fetched(trip.fetched, question.request, question.site, why, led=led)
@@ -261,9 +298,11 @@ class Journey:
         """
         body = await self._json_body(incoming)
         said: Any | None = None
+        named: list[str] = []
         certain = False
         try:
             reply = await relay.send(self._crew.upstream, incoming)
+            named = addressed(self._crew.upstream.base, incoming.request.path, reply.headers)
             # A gateway that has lost its patience with Jira does not know either what becomes of the write.
             certain = reply.status < SERVER_ERROR
             answer = await relay.answer(reply, incoming, write.why, self._crew.max_body)
@@ -271,7 +310,7 @@ class Journey:
                 said = answers.parsed_answer(answer)
             return answer
         finally:
-            await self._invalidate(rulebook.touched(write, body, said), certain=certain)
+            await self._invalidate(rulebook.touched(write, body, said, named), certain=certain)
 
     async def _json_body(self, incoming: Incoming) -> Any | None:
         if not incoming.body.present:

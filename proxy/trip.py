@@ -6,14 +6,16 @@ It returns what every passenger needs; who gets which headers is decided when th
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import assert_never
 
-from policies import canon, conditional, login
-from policies.callers import Anonymous, Credentialed, keyed_hash, partition
+from policies import canon, conditional, login, validation, vary
+from policies.callers import Anonymous, Audience, Credentialed, audience, keyed_hash, partition
 from policies.decide import Fetch, in_force
-from policies.headers import end_to_end, replayable
+from policies.headers import OF_THE_ORIGIN, end_to_end, replayable
+from policies.http_date import spelled
+from policies.http_freshness import Arrival
 from policies.links import Site
 from policies.model import Entry, Fence, Read, Request, Why
 from policies.names import MANY, Names, by_index
@@ -28,7 +30,7 @@ from proxy.flights import Landing, Seal
 from proxy.leases import Leases
 from proxy.recent import Recent
 from proxy.stores import Landings, Store
-from proxy.upstream import Reply, Upstream
+from proxy.upstream import Reply, Upstream, joined
 
 # Conditions and ranges are about our answers, not Jira's; hosts the client called us by must not get into a body that
 # others will read; and the coding is ours to choose.
@@ -66,7 +68,8 @@ class Question:
     """A cacheable request and who asks it.
 
     `key` is where its answer would be; `leased` tells that Jira accepted the caller lately. Until it has, or when the
-    question must be asked `apart` for another reason, only the same caller may share the trip.
+    question must be asked `apart` for another reason, only the same caller may share the trip. `variant` is what ends
+    the key of an answer that is not the first one kept, where the origin chooses among several (policies.vary).
     """
 
     request: Request
@@ -79,6 +82,7 @@ class Question:
     trail: Callable[[], Pairs]
     site: Site
     apart: bool = False
+    variant: str = ""
 
     @property
     def flight(self) -> str:
@@ -165,7 +169,7 @@ class Travel:
 
     async def _ask(self, question: Question, fetch: Fetch, fence: Fence | None, seal: Seal) -> Trip:
         try:
-            fetched = await self._fetch(question)
+            fetched, verdict = await self._answered(question, fetch.held)
         except UpstreamError as error:
             failure = Failure(Why.TIMEOUT if error.timeout else Why.UNREACHABLE)
             settlement = settle(failure, login.Accepted(""), fetch.fallback, question.read.policy, question.read.type)
@@ -173,19 +177,37 @@ class Travel:
                 raise
             return Trip(alive=False, settlement=settlement)
         seal()
-        if fetched is None:
+        if fetched is None or verdict is None:
             return Trip(alive=True, settlement=None)
-        verdict = self._judge(question, fetched)
         await self._learn(question.caller, verdict)
         return await self._settled(question, fetch, fence, fetched, verdict)
 
-    async def _fetch(self, question: Question) -> Fetched | None:
-        """Ask Jira and read the answer; None if it is too large to be read whole."""
+    async def _answered(self, question: Question, held: Entry | None) -> tuple[Fetched | None, login.Login | None]:
+        """Ask Jira, and tell what the answer says of the caller; nothing if it is too large to be read whole.
+
+        A kept answer that Jira confirms to somebody it did not let in was perhaps never for them, so it is asked for
+        anew, without a condition. The same if what was confirmed is another answer.
+        """
+        fetched = await self._fetch(question, held)
+        verdict = None if fetched is None else self._judge(question, fetched)
+        if held is None or fetched is None or not fetched.confirmed:
+            return fetched, verdict
+        if isinstance(verdict, login.Accepted) and validation.confirms(held, fetched.headers):
+            return fetched, verdict
+        return await self._answered(question, None)
+
+    async def _fetch(self, question: Question, held: Entry | None) -> Fetched | None:
+        """Ask Jira and read the answer; None if it is too large to be read whole. With `held`, whether it has another.
+
+        Raises UpstreamError.
+        """
         request = question.request
         if reconcilable(question.read):
             request = reconciled(request, self._recent.ids())
         headers = [pair for pair in end_to_end(question.headers) if pair[0].lower() not in _NOT_ASKED_OF_JIRA]
         headers += [*question.trail(), ("Accept-Encoding", "gzip")]
+        if held is not None:
+            headers += validation.conditions(held)
         method = "GET" if request.method == "HEAD" else request.method
         target = f"{request.path}?{request.query}" if request.query else request.path
         departed = time.perf_counter()
@@ -198,8 +220,11 @@ class Travel:
                     reply.close()
         except TimeoutError as error:
             raise UpstreamError("Jira took too long to answer", timeout=True) from error
+        cost = time.perf_counter() - departed
+        if held is not None and reply.status == validation.NOT_MODIFIED:
+            return _confirmed(held, reply, cost)
         try:
-            return _fetched(reply, body, self._max_body, time.perf_counter() - departed) if whole else None
+            return _fetched(reply, body, self._max_body, cost) if whole else None
         except TooLargeError:
             return None
 
@@ -231,15 +256,17 @@ class Travel:
         self, question: Question, fetch: Fetch, fence: Fence | None, fetched: Fetched, verdict: login.Login
     ) -> Trip:
         read = question.read
-        reply = LawReply(fetched.status, fetched.headers, fetched.body, readable=fetched.plain is not None)
-        policy = in_force(read.policy, self._clock(), self._trusted_since())
-        settlement = settle(reply, verdict, fetch.fallback, policy, read.type)
+        arrival = Arrival(self._clock(), fetched.cost)
+        reply = LawReply(fetched.status, fetched.headers, fetched.body, fetched.plain is not None, arrival)
+        policy = in_force(read.policy, arrival.at, self._trusted_since())
+        settlement = settle(reply, verdict, fetch.fallback, policy, read.type, audience=_audience(question, verdict))
         if not isinstance(verdict, login.Accepted):
             return Trip(alive=False, settlement=settlement, fetched=fetched, turned_away=question.caller)
         if not isinstance(settlement, Keep):
             return Trip(alive=False, settlement=settlement, fetched=fetched)
         shared_by = partition(read.policy.scope, question.caller, verdict.account)
         key = canon.key(question.request, read, shared_by, self._secret)
+        key = None if key is None else key + question.variant
         entry = self._entry(question, fetched, settlement, key)
         if fence is None or key is None:
             return Trip(alive=False, settlement=settlement, fetched=fetched, entry=entry)
@@ -247,18 +274,22 @@ class Travel:
         return Trip(alive=alive, settlement=settlement, fetched=fetched, entry=entry, key=key)
 
     def _entry(self, question: Question, fetched: Fetched, keep: Keep, key: str | None) -> Entry:
-        plain = fetched.plain or b""
+        plain, now, origin = fetched.plain or b"", self._clock(), keep.origin
+        if origin is not None:
+            selected = vary.selection(origin.vary, question.request.headers, self._secret)
+            origin = replace(origin, selected=selected)
         return Entry(
             status=fetched.status,
-            headers=replayable(fetched.pairs),
+            headers=replayable(fetched.pairs) if origin is None else _told(fetched.pairs, now),
             body=fetched.body,
             coding=fetched.coding,
             etag=conditional.etag(plain),
             tags=(*self._tags(question.read, plain), itself(key or "")),
-            stored=self._clock(),
+            stored=now - keep.age,
             ttl=keep.ttl,
             keep=keep.keep,
             cost=fetched.cost,
+            origin=origin,
         )
 
     def _tags(self, read: Read, plain: bytes) -> tuple[str, ...]:
@@ -277,6 +308,24 @@ class Travel:
 def itself(key: str) -> str:
     """Name the tag of the answer that is kept under `key`, so that a forced answer can make just that one old."""
     return f"answer:{key}"
+
+
+def _audience(question: Question, verdict: login.Login) -> Audience:
+    account = verdict.account if isinstance(verdict, login.Accepted) else ""
+    return audience(question.read.policy.scope, question.caller, account)
+
+
+def _told(pairs: Pairs, now: float) -> tuple[tuple[str, str], ...]:
+    """Headers of an answer by the origin's rules: all that HTTP has an answer say of itself, its date included."""
+    dated = any(name.lower() == "date" for name, _ in pairs)
+    return replayable(pairs if dated else [*pairs, ("Date", spelled(now))], OF_THE_ORIGIN)
+
+
+def _confirmed(held: Entry, reply: Reply, cost: float) -> Fetched:
+    """Make of a 304 the answer that it stands for."""
+    pairs = validation.updated(held, reply.pairs)
+    plain = decoded(held.body, held.coding)
+    return Fetched(held.status, pairs, joined(pairs), held.body, plain, cost, confirmed=True)
 
 
 def _fetched(reply: Reply, body: bytes, limit: int, cost: float) -> Fetched:

@@ -1,9 +1,11 @@
 """An entry as bytes and back. The body is never coded: it goes in and comes out as it is."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import astuple
+from typing import Any
 
-from policies.model import Entry, Live
+from policies.model import Entry, Live, Origin
 
 BREAK = "\n"
 
@@ -41,13 +43,15 @@ def pack_head(entry: Entry) -> bytes:
     Not with orjson: header values that are not UTF-8 come from aiohttp as lone surrogates, which it refuses.
     """
     times = (entry.stored, entry.ttl, entry.keep, entry.cost)
-    return json.dumps((entry.status, entry.headers, entry.coding, entry.etag, times), separators=(",", ":")).encode()
+    origin = None if entry.origin is None else astuple(entry.origin)
+    head = (entry.status, entry.headers, entry.coding, entry.etag, times, origin)
+    return json.dumps(head, separators=(",", ":")).encode()
 
 
 def unpack_entry(packed_tags: bytes, head: bytes, body: bytes) -> Entry:
     """Put an entry together again. Raises ValueError if the parts are not what was written."""
     try:
-        status, headers, coding, etag, (stored, ttl, keep, cost) = json.loads(head)
+        status, headers, coding, etag, (stored, ttl, keep, cost), origin = json.loads(head)
         return Entry(
             status=int(status),
             headers=tuple((str(name), str(value)) for name, value in headers),
@@ -59,9 +63,16 @@ def unpack_entry(packed_tags: bytes, head: bytes, body: bytes) -> Entry:
             ttl=float(ttl),
             keep=float(keep),
             cost=float(cost),
+            origin=None if origin is None else _origin(origin),
         )
     except (TypeError, OverflowError, RecursionError) as error:  # whatever foreign JSON can do to the lines above
         raise ValueError(f"not an entry: {error}") from error
+
+
+def _origin(packed: Sequence[Any]) -> Origin:
+    etag, modified, revalidate, if_error, strict, vary, selected = packed
+    names = tuple(map(str, vary))
+    return Origin(str(etag), str(modified), float(revalidate), float(if_error), bool(strict), names, str(selected))
 
 
 def pack_live(live: Live) -> tuple[bytes, int, bytes]:

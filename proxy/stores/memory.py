@@ -25,6 +25,8 @@ class _Kept:
 def size_of(key: str, entry: Entry) -> int:
     """Weigh an entry under its key, in bytes: the body, and every string with the objects around it."""
     names = (key, entry.coding, entry.etag, *entry.tags, *(text for header in entry.headers for text in header))
+    if entry.origin is not None:
+        names += (entry.origin.etag, entry.origin.last_modified, entry.origin.selected, *entry.origin.vary)
     return len(entry.body) + sum(len(name) + OBJECT for name in names) + 8 * OBJECT
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from policies.decide import Decision, Fetch, Forward, Refuse, Serve, decide, lifetime
 from policies.directives import Asked
-from policies.model import Entry, Fence, Lookup, Policy, Why
+from policies.http_freshness import ruling
+from policies.model import Entry, Fence, Freshness, Lookup, Origin, Policy, Why
 
 NOW = 1_000_000.0
 FENCE = Fence(1, 7)
@@ -78,3 +79,41 @@ def test_a_policy_that_became_stricter_shortens_what_is_already_kept():
 
 def test_a_policy_that_became_laxer_does_not_lengthen_what_is_already_kept():
     assert lifetime(FRESH, replace(POLICY, ttl=86_400)) == 300
+
+
+def by_origin(age, **terms):
+    origin = Origin(etag='"theirs"', **terms)
+    return replace(ENTRY, stored=NOW - age, ttl=60, origin=origin)
+
+
+def act_by_origin(entry, asked=NOTHING, **options) -> Decision:
+    return act(entry, asked, policy=ruling(replace(POLICY, freshness=Freshness.ORIGIN), entry), **options)
+
+
+HELD = by_origin(61)
+LAXER = by_origin(61, stale_while_revalidate=5, stale_if_error=9)
+STRICT = by_origin(61, strict=True)
+UNVALIDATED = replace(HELD, origin=Origin())
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        (act_by_origin(by_origin(59)), Serve(by_origin(59), Why.FRESH)),
+        (act_by_origin(HELD), Fetch(Why.EXPIRED, held=HELD)),
+        (act_by_origin(UNVALIDATED), Fetch(Why.EXPIRED)),
+        (act_by_origin(LAXER), Serve(LAXER, Why.STALE_REVALIDATE, refresh=True)),
+        (act_by_origin(LAXER, Asked(max_age=100)), Fetch(Why.EXPIRED, LAXER, held=LAXER)),
+        (act_by_origin(by_origin(30), Asked(max_age=20)), Fetch(Why.TOO_OLD, by_origin(30), held=by_origin(30))),
+        (act_by_origin(by_origin(30), Asked(min_fresh=40)), Fetch(Why.TOO_OLD, by_origin(30), held=by_origin(30))),
+        (act_by_origin(HELD, Asked(max_stale=5)), Serve(HELD, Why.MAX_STALE)),
+        (act_by_origin(STRICT, Asked(max_stale=5)), Fetch(Why.EXPIRED, held=STRICT)),
+        # whom Jira has not accepted lately, and what is known to be old, is not asked about by a condition
+        (act_by_origin(HELD, leased=False), Fetch(Why.NO_LEASE)),
+        (act_by_origin(HELD, alive=False), Fetch(Why.INVALIDATED)),
+        (act_by_origin(HELD, Asked(refresh=True)), Fetch(Why.REFRESH, shared=False)),
+        (act_by_origin(HELD, Asked(only_if_cached=True)), Refuse(Why.ONLY_IF_CACHED)),
+    ],
+)
+def test_a_decision_by_the_origins_terms(case, expected):
+    assert case == expected

@@ -287,6 +287,18 @@ BAD_READS = [
     ("a: {match: 'GET /rest/x', type: issue, tag: x}", "row a: column tag: is no column; there are body, entity"),
     ("a: {match: 'GET /rest/x', type: issue, if_query: expand}", "row a: column if_query"),
     (
+        "a: {match: 'GET /rest/x', type: issue, freshness: mine}",
+        "row a: column freshness: 'mine' is none of policy",
+    ),
+    (
+        "a: {match: 'GET /rest/x', never: why, freshness: origin}",
+        "row a: column freshness: is the origin's only of GETs",
+    ),
+    (
+        "a: {match: 'POST /rest/x', type: issue, body: true, freshness: origin}",
+        "row a: column freshness: is the origin's only of GETs",
+    ),
+    (
         "a: {match: 'GET /rest/{x}', type: issue}\nb: {match: 'GET /rest/{y}', type: issue}",
         "row b: column match: row a has",
     ),

@@ -2,8 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from policies.callers import Audience
+from policies.http_freshness import Arrival
 from policies.login import Accepted, Refused, Silent
-from policies.model import Entry, Policy, Why
+from policies.model import Entry, Freshness, Origin, Policy, Why
 from policies.settle import Fail, Failure, Keep, Relay, Reply, StandIn, settle
 
 POLICY = Policy(ttl=300, stale_while_revalidate=60, stale_if_error=3600, negative_ttl=30)
@@ -68,3 +70,60 @@ def test_media_may_be_pictures_but_never_a_page(content_type, expected):
 
 def test_a_404_is_not_kept_where_policy_gives_it_no_time():
     assert settle(reply(404), IN, None, replace(POLICY, negative_ttl=0), "issue") == Relay(Why.STATUS)
+
+
+BY_ORIGIN = Policy(ttl=3600, stale_if_error=0, freshness=Freshness.ORIGIN)
+PICTURE = {"content_type": "image/png"}
+
+
+def by_origin(*, type_="app", audience=Audience.CALLER, **said):
+    told = reply(**said)
+    return settle(replace(told, arrival=Arrival(1_000.0, 0.0)), IN, None, BY_ORIGIN, type_, audience=audience)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"cache_control": "max-age=60"}, Keep(60, 60, 0, Origin())),
+        ({"cache_control": "max-age=60", "age": "20"}, Keep(60, 40, 20, Origin())),
+        ({"cache_control": "max-age=60", "etag": '"e"'}, Keep(60, 3660, 0, Origin(etag='"e"'))),
+        ({"cache_control": "no-cache", "etag": '"e"'}, Keep(0, 3600, 0, Origin(etag='"e"', strict=True))),
+        ({"etag": '"e"'}, Keep(0, 3600, 0, Origin(etag='"e"'))),
+        ({"cache_control": "max-age=60", "vary": "B, a"}, Keep(60, 60, 0, Origin(vary=("a", "b")))),
+        ({"cache_control": "no-cache"}, Relay(Why.NO_FRESHNESS)),
+        ({}, Relay(Why.NO_FRESHNESS)),
+        ({"cache_control": "max-age=60, age=0", "age": "60"}, Relay(Why.NO_FRESHNESS)),
+        ({"cache_control": "no-store"}, Relay(Why.ORIGIN_FORBIDS)),
+        ({"cache_control": "max-age=60", "vary": "*"}, Relay(Why.VARIES)),
+        ({"cache_control": "max-age=60", **PICTURE}, Keep(60, 60, 0, Origin())),
+        ({"cache_control": "max-age=60", "content_type": "text/css"}, Keep(60, 60, 0, Origin())),
+        # pages of a login, and what nobody says what it is
+        ({"cache_control": "max-age=60", "content_type": "text/html"}, Relay(Why.NOT_JSON)),
+        ({"cache_control": "max-age=60", "content_type": ""}, Relay(Why.NOT_JSON)),
+        ({"status": 302, "cache_control": "max-age=60", "location": "/login.jsp"}, Relay(Why.NOT_JSON)),
+        ({"status": 302, "cache_control": "max-age=60", "location": "/picture"}, Keep(60, 60, 0, Origin())),
+        # parts
+        ({"status": 206, "cache_control": "max-age=60"}, Relay(Why.STATUS)),
+        ({"cache_control": "max-age=60", "content_range": "bytes 0-1/2"}, Relay(Why.STATUS)),
+        # a 304 can only confirm a 200
+        ({"status": 404, "cache_control": "max-age=60", "etag": '"e"'}, Keep(60, 60, 0, Origin(etag='"e"'))),
+    ],
+)
+def test_a_trip_is_settled_by_the_origins_own_headers(said, expected):
+    assert by_origin(**said) == expected
+
+
+@pytest.mark.parametrize("status", [203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414])
+def test_a_status_that_is_understood_is_kept(status):
+    assert by_origin(status=status, cache_control="max-age=60") == Keep(60, 60, 0, Origin())
+
+
+@pytest.mark.parametrize("status", [201, 206, 299, 304, 400, 401, 403, 416, 429, 499, 500, 501, 502, 503, 504, 599])
+@pytest.mark.parametrize("control", ["max-age=60", "max-age=60, must-understand", "no-store, must-understand"])
+def test_a_status_that_is_not_understood_is_not_kept_whatever_it_says(status, control):
+    assert by_origin(status=status, cache_control=control) == Relay(Why.STATUS)
+
+
+def test_unless_told_otherwise_what_is_kept_is_for_many():
+    told = replace(reply(cache_control="private, max-age=60"), arrival=Arrival(0.0, 0.0))
+    assert settle(told, IN, None, BY_ORIGIN, "app") == Relay(Why.ORIGIN_FORBIDS)

@@ -76,6 +76,11 @@ def test_check_prints_each_policy_and_where_it_comes_from(cli, tmp_path, monkeyp
     assert rows["search"] == ["search", "2m", "0s", "1h", "30s", "credential", "2s,10s,30s", "-", "default"]
 
 
+def test_check_names_the_rows_whose_freshness_the_origin_decides(cli, tmp_path):
+    (tmp_path / "mine.yaml").write_text("routes: [{match: GET /rest/x/**, type: issue, freshness: origin}]")
+    assert "origin  decides the freshness of pictures, routes[0]" in cli("check", "--config", "mine.yaml").stdout
+
+
 def test_check_shows_no_password(cli, monkeypatch):
     monkeypatch.setenv("REDIS_URL", "redis://me:hunter2@cache.example:6379/0")
     result = cli("check")

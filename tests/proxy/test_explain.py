@@ -158,3 +158,17 @@ def test_what_is_told_is_one_line_of_json_or_several_for_people(told):
     assert text[0] == "GET /rest/api/2/search?jql=project=A"
     assert "  ttl           120 s" in text
     assert "  jql projects  A" in text
+
+
+def test_a_read_whose_freshness_the_origin_decides_has_no_ttl_of_ours(told):
+    answer = told("GET /secure/projectavatar?pid=10000")
+    assert (answer["action"], answer["ttl"], answer["freshness"]) == ("cache", None, "origin")
+    assert "uri:/secure/projectavatar" in answer["tags"]
+    assert "  freshness     origin" in as_text(answer).splitlines()
+    assert "freshness" not in told("GET /rest/api/2/issue/PROJ-1")
+
+
+def test_a_write_to_such_an_address_makes_it_old(told):
+    assert "uri:/secure/projectavatar" in told("POST /secure/projectavatar")["invalidates"]
+    assert "uri:/secure/projectavatar" in told("POST /secure//projectavatar")["invalidates"]
+    assert not any(tag.startswith("uri:") for tag in told("PUT /rest/api/2/issue/PROJ-1")["invalidates"])
