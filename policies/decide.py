@@ -74,6 +74,14 @@ def in_force(policy: Policy, stored: float, trusted_since: float | None) -> Poli
     return replace(policy, ttl=policy.ttl_with_webhooks)
 
 
+def age_of(entry: Entry, now: float) -> float:
+    """Tell how many seconds ago `entry` was stored.
+
+    One from the future was stored by another clock, or before ours was set back: it is as likely to be too old.
+    """
+    return abs(now - entry.stored)
+
+
 def lifetime(entry: Entry, policy: Policy) -> float:
     """Seconds for which `entry` is fresh: as promised when it was kept, or less if policy has become stricter."""
     return min(entry.ttl, policy.negative_ttl if entry.status == NOT_FOUND else policy.ttl)
@@ -90,7 +98,7 @@ def _by_entry(asked: Asked, found: Lookup, policy: Policy, now: float, *, leased
         return Fetch(Why.MISS if entry is None else Why.INVALIDATED)
     if not leased:
         return Fetch(Why.NO_LEASE)
-    age = max(0.0, now - entry.stored)
+    age = age_of(entry, now)
     left = lifetime(entry, policy) - age
     fallback = entry if _may_stand_in(entry, policy, left) else None
     if asked.max_age is not None and age > asked.max_age:

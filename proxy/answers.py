@@ -14,6 +14,7 @@ import orjson
 
 from policies import conditional, links
 from policies.cachestatus import cache_status
+from policies.decide import age_of
 from policies.headers import end_to_end, replayable
 from policies.http_date import http_date
 from policies.model import Entry, Request, Why
@@ -166,7 +167,7 @@ def from_entry(
         *(relayed(entry.headers, site) if entry.origin else entry.headers),
         *sending.private,
         ("ETag", _etag(entry, rendered)),
-        ("Age", str(max(0, int(now - entry.stored)))),
+        ("Age", str(int(age_of(entry, now)))),
         ("Cache-Status", status_line),
     ]
     if entry.status == OK and _unchanged(entry, rendered, request, now):

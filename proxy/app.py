@@ -23,6 +23,7 @@ from proxy.access import AccessLog
 from proxy.admin import Admin
 from proxy.answers import Renderer
 from proxy.changes import Changes
+from proxy.clock import Steady
 from proxy.echoing import repeat_forever
 from proxy.errors import StoreError
 from proxy.explain import request_of, tell
@@ -223,7 +224,7 @@ class App:
             self.repairs[name] = self._repair(name, settings, jira, changes, names)
         self._desks[name] = Desk(settings.webhook_secret, changes, store, watch)
         self._purgers[name] = Purger(store, changes, names)
-        leases = Leases(store, settings.lease)
+        leases = Leases(store, settings.lease, Steady())
         # A store may outlive a change of the upstream, or serve another deployment's tenant of this name: what one Jira
         # said must not be another's answer, nor whom it let in the other's lease.
         secret = keyed_hash(self.secret, "upstream", settings.upstream).encode()

@@ -13,7 +13,7 @@ from typing import Any, assert_never
 from policies import canon, searches, vary
 from policies.addressed import addressed
 from policies.callers import Anonymous, Caller, Credentialed, Untrackable, identify, partition
-from policies.decide import Decision, Fetch, Forward, Refuse, Serve, decide, in_force, lifetime
+from policies.decide import Decision, Fetch, Forward, Refuse, Serve, age_of, decide, in_force, lifetime
 from policies.directives import asked
 from policies.http_freshness import ruling
 from policies.model import Entry, Fence, Freshness, Live, Lookup, Pass, Policy, Read, Request, Why, Write
@@ -207,7 +207,7 @@ class Journey:
         )
 
     def _left(self, question: Question, entry: Entry) -> float:
-        return lifetime(entry, self._policy(question, entry)) - (self._crew.clock() - entry.stored)
+        return lifetime(entry, self._policy(question, entry)) - age_of(entry, self._crew.clock())
 
     def _policy(self, question: Question, entry: Entry | None) -> Policy:
         stored = self._crew.clock() if entry is None else entry.stored

@@ -4,7 +4,6 @@ A lease says: Jira let this credential in, as this account, at most `term` secon
 served from cache. Leases are shared through the store, so that what one process learned the others know.
 """
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,14 +28,19 @@ class Lease:
 class Leases:
     """The leases of one tenant, by credential hash."""
 
-    def __init__(self, shelf: Shelf, term: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, shelf: Shelf, term: float, clock: Callable[[], float]) -> None:
         self._shelf = shelf
         self._term = term
         self._clock = clock
         self._known: OrderedDict[str, Lease] = OrderedDict()
 
     def live(self, lease: Lease | None) -> bool:
-        return lease is not None and self._clock() < lease.until
+        """Tell whether a lease has begun and not run out.
+
+        One with more than a term to go is of a process whose clock is ahead of ours, or of one from before the clock
+        was set back: nobody knows how old it is.
+        """
+        return lease is not None and 0 < lease.until - self._clock() <= self._term
 
     async def find(self, credential: str) -> Lease | None:
         """Find the last lease, live or lapsed. Another process may have renewed what lapsed here."""

@@ -5,13 +5,13 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Protocol
 
 from proxy.addresses import Address
 from proxy.app import App
+from proxy.clock import Steady
 from proxy.errors import ConfigError
 from proxy.listening import Patience, open_admin, open_front
 from proxy.rules import edition
@@ -56,13 +56,13 @@ class Running:
 
 
 async def start(
-    config: Config, environ: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.time
+    config: Config, environ: Mapping[str, str] = os.environ, clock: Callable[[], float] | None = None
 ) -> Running:
     """Put everything together and listen. Raises ConfigError where the start must stop.
 
-    `clock` tells the Unix time that the age of answers is measured by.
+    `clock` tells the Unix time that the age of answers is measured by, if not the one of the machine.
     """
-    app = App(config, environ, clock)
+    app = App(config, environ, clock or Steady())
     patience = Patience()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(lambda: app.close(patience.left()))

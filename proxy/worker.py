@@ -12,7 +12,6 @@ import pickle
 import signal
 import struct
 import sys
-import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import orjson
 from proxy import logs
 from proxy.addresses import Address
 from proxy.app import App, Rules
+from proxy.clock import Steady
 from proxy.errors import ConfigError
 from proxy.listening import Patience, open_front
 from proxy.metrics import share_counts
@@ -108,7 +108,7 @@ def _stop_signal() -> asyncio.Event:
 
 
 async def _answer(parent: Parent, orders: Orders, told: asyncio.Event) -> None:
-    app = App(orders.config, os.environ, time.time, secret=orders.secret)
+    app = App(orders.config, os.environ, Steady(), secret=orders.secret)
     patience = Patience()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(lambda: app.close(patience.left()))

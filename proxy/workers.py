@@ -20,6 +20,7 @@ import orjson
 
 from proxy.addresses import Address
 from proxy.app import App
+from proxy.clock import Steady
 from proxy.errors import ConfigError
 from proxy.listening import DRAIN, Patience, open_admin, reserve
 from proxy.metrics import forget_figures, share_counts
@@ -246,15 +247,13 @@ class Supervised:
         await self._stack.aclose()
 
 
-async def start(
-    config: Config, environ: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.time
-) -> Supervised:
+async def start(config: Config, environ: Mapping[str, str] = os.environ) -> Supervised:
     """Start the workers and what there has to be once. Raises ConfigError where the start must stop."""
     async with AsyncExitStack() as stack:
         address = reserve(config.listen, stack)
         counts = _folder(stack)
         share_counts(counts, "0")
-        app = App(config, environ, clock, counts=counts)
+        app = App(config, environ, Steady(), counts=counts)
         stack.push_async_callback(lambda: app.close(Patience().left()))
         attend([*app.loops(), *app.duties()], stack)
         admin = await open_admin(app, config.admin.listen, stack)

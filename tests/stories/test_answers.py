@@ -54,11 +54,13 @@ async def test_age_grows_with_the_clock_and_begins_anew(proxy, clock):
     assert (await proxy.get(ISSUE)).headers["Age"] == "0"
 
 
-async def test_age_is_never_negative_when_the_clock_is_set_back(proxy, clock):
+async def test_an_answer_from_the_future_counts_as_old_by_as_much_when_the_clock_is_set_back(proxy, clock):
     await proxy.get(ISSUE)
     clock.now -= 100
     answer = await proxy.get(ISSUE)
-    assert (answer.headers["Age"], answer.why) == ("0", "fresh")
+    assert (answer.headers["Age"], answer.why) == ("100", "fresh")
+    clock.now -= 200
+    assert (await proxy.get(ISSUE)).why == "expired"
 
 
 async def test_a_forwarded_request_says_why(proxy, origin):
