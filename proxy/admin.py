@@ -16,10 +16,13 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from proxy.errors import StoreError
+from proxy.events import Events
 from proxy.explain import MalformedLineError
+from proxy.gauges import EVERYBODY
 from proxy.metrics import Metrics
 from proxy.purge import PurgeError, Purges
 from proxy.signin import COOKIE, PATH, SignIn, delete_cookie, same_origin, set_cookie
+from proxy.units import shown
 
 _BEARER = "Bearer "
 _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
@@ -49,6 +52,7 @@ class Admin:
         purges: Purges,
         explain: Explain,
         sign_in: SignIn,
+        events: Events,
     ) -> None:
         self._token = token
         self._metrics = metrics
@@ -56,6 +60,7 @@ class Admin:
         self._purges = purges
         self._explain = explain
         self._sign_in = sign_in
+        self._events = events
 
     def app(self) -> web.Application:
         """Make the application to listen with."""
@@ -68,6 +73,8 @@ class Admin:
         app.router.add_post("/api/sign-in-links", self._make_link)
         app.router.add_get(PATH, self._begin_session, allow_head=False)
         app.router.add_post("/sign-out", self._end_session)
+        app.router.add_get("/api/events", self._stream_events, allow_head=False)
+        app.on_shutdown.append(self._let_go)
         return app
 
     @web.middleware
@@ -123,6 +130,17 @@ class Admin:
     async def _show_page(self, _request: web.Request) -> web.Response:
         return web.Response(text=_PAGE, content_type="text/html", headers=_PRIVATE)
 
+    async def _stream_events(self, request: web.Request) -> web.StreamResponse:
+        tenant = request.query.get("tenant", EVERYBODY)
+        if tenant not in {EVERYBODY, *self._purges.tenants}:
+            return _error(_BAD_REQUEST, f"tenant {shown(tenant)} is not known")
+        if self._events.crowded:
+            return _error(_UNAVAILABLE, "as many as can are listening already")
+        return await self._events.stream(request, tenant)
+
+    async def _let_go(self, _app: web.Application) -> None:
+        self._events.drop_all()
+
     async def _make_link(self, _request: web.Request) -> web.Response:
         return _json({"path": await self._sign_in.link()})
 
@@ -136,6 +154,7 @@ class Admin:
 
     async def _end_session(self, request: web.Request) -> web.Response:
         await self._sign_in.end(request)
+        self._events.drop_all()  # who is still signed in comes again
         response = _json({"signed_in": False})
         delete_cookie(response)
         return response

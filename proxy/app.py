@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -26,9 +27,12 @@ from proxy.changes import Changes
 from proxy.clock import Steady
 from proxy.echoing import repeat_forever
 from proxy.errors import StoreError
+from proxy.events import Events
 from proxy.explain import request_of, tell
 from proxy.front import Front
+from proxy.gauges import Gauge, read
 from proxy.health import Health
+from proxy.history import History
 from proxy.journey import Crew, Journey
 from proxy.leases import Leases
 from proxy.metrics import Metrics, Usage
@@ -39,6 +43,7 @@ from proxy.recent import Recent
 from proxy.record import Recorder
 from proxy.redis_figures import RedisFigures
 from proxy.repair import Repair
+from proxy.report import Report
 from proxy.rules import edition, rulebook
 from proxy.schema import Config
 from proxy.schema import Repair as RepairConfig
@@ -52,6 +57,7 @@ from proxy.stores.memory import MemoryStore
 from proxy.stores.redis import RedisStore, connect
 from proxy.stores.tiered import Tiered
 from proxy.stores.wakeups import Wakeups
+from proxy.tally import Tally
 from proxy.tenants import Tenant, Tenants
 from proxy.trip import Travel
 from proxy.watch import Watch
@@ -98,10 +104,15 @@ class App:
         self.secret = secret or secret_of(config, environ)
         self._rulebook = rulebook(config)
         self._redis = None if config.store.url.startswith("memory://") else _redis(config)
+        self._room = config.store.max_bytes // len(config.tenants)
         self._wakeups = Wakeups(self._redis) if self._redis is not None else None
-        if self._redis is not None:
-            figures = RedisFigures(self._redis)
-            self.metrics.consult(figures, figures.ask)
+        self.redis_figures = None if self._redis is None else RedisFigures(self._redis)
+        if self.redis_figures is not None:
+            self.metrics.consult(self.redis_figures, self.redis_figures.ask)
+        self.tally = Tally(str(os.getpid()), self._how_it_is, clock)
+        self.events = Events(History())
+        self._gauges: dict[str, Gauge] = {}
+        self._held: dict[str, MemoryStore | Tiered | None] = {}
         self.stores = {name: self._store(name) for name in config.tenants}
         self._upstreams: list[upstream.Upstream] = []
         self._changes: list[Changes] = []
@@ -113,7 +124,7 @@ class App:
         self.tenants = Tenants([self._tenant(name, tenant) for name, tenant in config.tenants.items()])
         self.health = Health(self._parts)
         self.webhooks = Webhooks(self._desks, self._rulebook, self.metrics, max_body=config.limits.max_body)
-        recorder = Recorder(self.metrics, AccessLog(config.log), clock)
+        recorder = Recorder(self.metrics, AccessLog(config.log), self.tally, clock)
         self.front = Front(self.tenants, self.health, self.webhooks, recorder, prefix=config.prefix)
         self.admin = self._admin()
 
@@ -153,6 +164,9 @@ class App:
             "webhooks": {name: watch.report() for name, watch in self.watches.items()},
         }
 
+    def _how_it_is(self) -> dict[str, Any]:
+        return read(self._gauges, None if self.redis_figures is None else self.redis_figures.told)
+
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """Make what runs in each process that hears of changes."""
         surveys = [changes.keep_up() for changes in self._changes]
@@ -161,7 +175,17 @@ class App:
     def duties(self) -> list[Coroutine[Any, Any, None]]:
         """Make what has to run once for all processes that share this one's configuration."""
         echoes = [repeat_forever(store) for store in self.stores.values()]
-        return [*echoes, *(repair.run() for repair in self.repairs.values())]
+        figures = [] if self.redis_figures is None else [self.redis_figures.keep_asking()]
+        return [*echoes, *figures, *(repair.run() for repair in self.repairs.values()), self._watch_over()]
+
+    async def _watch_over(self) -> None:
+        """Tell whoever watches how this process does, and what others have told of themselves."""
+
+        def hand_over(report: Report) -> None:
+            self.events.take_in(report)
+            self.events.tick()
+
+        await self.tally.report(hand_over)
 
     async def close(self, patience: float) -> None:
         """Finish what is under way, within `patience` seconds, and let go of connections."""
@@ -174,19 +198,19 @@ class App:
 
     def _store(self, tenant: str) -> FailOpen:
         backend = self._backend(tenant)
+        self._held[tenant] = None if isinstance(backend, RedisStore) else backend
         if not isinstance(backend, RedisStore):
             self.metrics.watch(tenant, lambda: Usage(len(backend), backend.weight, backend.evictions))
         return FailOpen(backend, clock=time.monotonic, on_error=self._store_failed)
 
     def _backend(self, tenant: str) -> MemoryStore | RedisStore | Tiered:
         store = self.config.store
-        room = store.max_bytes // len(self.config.tenants)
         if self._redis is None:
-            return MemoryStore(max_bytes=room, clock=time.monotonic)
+            return MemoryStore(max_bytes=self._room, clock=time.monotonic)
         far = RedisStore(self._redis, tenant, wakeups=self._wakeups)
         if store.coherence == "strict" or store.max_lag <= 0:
             return far
-        return Tiered(far, max_bytes=room, max_lag=store.max_lag, clock=time.monotonic, unix=self._clock)
+        return Tiered(far, max_bytes=self._room, max_lag=store.max_lag, clock=time.monotonic, unix=self._clock)
 
     def _store_failed(self, operation: str) -> None:
         self.metrics.store_errors.labels(operation).inc()
@@ -217,7 +241,7 @@ class App:
         self._upstreams.append(jira)
         names, recent = Names(), Recent(time.monotonic)
         settle = self.config.policies["search"].settle
-        changes = Changes(store, names, recent, settle, self._counter(name))
+        changes = Changes(store, names, recent, settle, self._teller(name))
         self._changes.append(changes)
         watch = self._watch(name, settings.repair)
         if settings.repair.credential is not None:
@@ -275,6 +299,13 @@ class App:
         watch = self.watches[tenant] = Watch(self.stores[tenant], terms, self._clock, delay)
         healthy = self.metrics.webhooks_healthy.labels(tenant)
         self.metrics.keep(lambda: healthy.set(watch.trusted_since() is not None))
+        self._gauges[tenant] = Gauge(
+            state=lambda: self.stores[tenant].state,
+            held=self._held[tenant],
+            room=self._room,
+            channel=watch.report,
+            limits=lambda: None,
+        )
         return watch
 
     def _repair(
@@ -305,15 +336,21 @@ class App:
             purges=Purges(self._purgers, lambda: self._rulebook.types),
             explain=lambda method, path: tell(self._rulebook, request_of(f"{method} {path}", self.config)),
             sign_in=SignIn(self._cache("admin")),
+            events=self.events,
         )
 
-    def _counter(self, tenant: str) -> Callable[[str], None]:
-        return lambda source: self.metrics.invalidations.labels(tenant, source).inc()
+    def _teller(self, tenant: str) -> Callable[[str, frozenset[str]], None]:
+        def tell(source: str, tags: frozenset[str]) -> None:
+            self.metrics.invalidations.labels(tenant, source).inc()
+            self.tally.change(tenant, source, tags)
+
+        return tell
 
     def _observer(self, tenant: str) -> Callable[[str, float], None]:
         def observe(status: str, seconds: float) -> None:
             self.metrics.upstream.labels(tenant, status).inc()
             self.metrics.upstream_seconds.labels(tenant).observe(seconds)
+            self.tally.upstream(tenant, status, seconds)
 
         return observe
 

@@ -39,19 +39,24 @@ class Ledger(Store, Echoes, Protocol):
 
 
 class Changes:
-    """Records the changes of one tenant. `count` is told the source of each that was recorded.
+    """Records the changes of one tenant. `tell` is told the source of each that was recorded, and what it made old.
 
     `settle` is how many seconds after a change, once or several times, what comes from Jira's index is made old again.
     """
 
     def __init__(
-        self, store: Ledger, names: Names, recent: Recent, settle: tuple[float, ...], count: Callable[[str], None]
+        self,
+        store: Ledger,
+        names: Names,
+        recent: Recent,
+        settle: tuple[float, ...],
+        tell: Callable[[str, frozenset[str]], None],
     ) -> None:
         self._store = store
         self._names = names
         self._recent = recent
         self._settle = settle
-        self._count = count
+        self._tell = tell
         self._reading = _Reading()
         self._behind = False  # more queries became live than an event can wait for
 
@@ -74,7 +79,11 @@ class Changes:
             await self._postpone(tags | searches, surveyed, certain=certain)
         finally:  # what cannot be done again later has to be done now all the more
             await self._store.invalidate(tags | searches, surveyed)
-        self._count(source)
+        self._tell(source, tags | searches)
+
+    def forgot(self, pattern: str) -> None:
+        """Tell that answers were forgotten by the look of their keys."""
+        self._tell("purge", frozenset({f"keys like {pattern}"}))
 
     async def _postpone(self, tags: frozenset[str], surveyed: Fence | None, *, certain: bool) -> None:
         late = lagging(tags) if certain else tags

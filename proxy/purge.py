@@ -82,7 +82,9 @@ class Purger:
     async def purge(self, purge: Tagged | Pattern) -> int | None:
         """Do it. Returns how many answers were forgotten where they are counted: by pattern. Raises StoreError."""
         if isinstance(purge, Pattern):
-            return await self._store.forget(purge.glob)
+            forgotten = await self._store.forget(purge.glob)
+            self._changes.forgot(purge.glob)
+            return forgotten
         await self._changes.record(change(purge, self._names), "purge")
         return None
 
@@ -93,6 +95,11 @@ class Purges:
     def __init__(self, purgers: Mapping[str, Purger], types: Callable[[], Collection[str]]) -> None:
         self._purgers = purgers
         self._types = types
+
+    @property
+    def tenants(self) -> Collection[str]:
+        """Whose answers there are to purge."""
+        return self._purgers.keys()
 
     async def order(self, order: Any) -> dict[str, Any]:
         """Purge, and tell what was purged. Raises PurgeError, and nothing was done; StoreError."""

@@ -1,18 +1,20 @@
-"""What is told of every answer: one line in the access log, and the counts of the metrics."""
+"""What is told of every answer: one line in the access log, and the counts of the metrics and of the dashboard."""
 
 from collections.abc import Callable
 
 from proxy.access import AccessLog
 from proxy.metrics import Metrics
 from proxy.notes import Answered, Notes
+from proxy.tally import Tally
 
 
 class Recorder:
-    """Tells log and metrics of each request that was answered on the main listener. `clock` tells Unix time."""
+    """Tells log, metrics and tally of each request that was answered on the main listener. `clock` tells Unix time."""
 
-    def __init__(self, metrics: Metrics, access: AccessLog, clock: Callable[[], float]) -> None:
+    def __init__(self, metrics: Metrics, access: AccessLog, tally: Tally, clock: Callable[[], float]) -> None:
         self._metrics = metrics
         self._access = access
+        self._tally = tally
         self._clock = clock
 
     def answered(self, answered: Answered, notes: Notes) -> None:
@@ -20,4 +22,13 @@ class Recorder:
         word = answered.why.word
         self._metrics.requests.labels(notes.tenant, notes.type, word).inc()
         self._metrics.seconds.labels(notes.tenant, word).observe(answered.seconds)
+        self._tally.request(
+            notes.tenant,
+            notes.type,
+            word,
+            route=notes.route,
+            caller=notes.caller,
+            seconds=answered.seconds,
+            waited=notes.upstream,
+        )
         self._access.tell(answered, notes, self._clock())

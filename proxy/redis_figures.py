@@ -3,7 +3,8 @@
 The figures are the whole server's, for whoever else uses it too: where it evicts, the proxy's answers go as well.
 """
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +23,9 @@ _FIGURES: Mapping[str, tuple[type[CounterMetricFamily | GaugeMetricFamily], str,
 """What to show of INFO, by its own names."""
 
 
+EVERY = 10.0
+
+
 class RedisFigures(Collector):
     """Shows what the last answer to INFO told; nothing where Redis did not answer."""
 
@@ -29,12 +33,23 @@ class RedisFigures(Collector):
         self._client = client
         self._told: Mapping[str, Any] = {}
 
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """What the last answer said, by the names of INFO; empty where there was none."""
+        return self._told
+
     async def ask(self) -> None:
         """Ask for the figures of now."""
         try:
             self._told = await self._client.info()
         except (RedisError, OSError):
             self._told = {}
+
+    async def keep_asking(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Ask again and again, so that `told` is never much older than EVERY seconds. Never ends."""
+        while True:
+            await self.ask()
+            await sleep(EVERY)
 
     def collect(self) -> Iterator[Metric]:
         for figure, (family, name, meaning) in _FIGURES.items():

@@ -26,6 +26,7 @@ from proxy.clock import Steady
 from proxy.errors import ConfigError
 from proxy.listening import Patience, open_front
 from proxy.metrics import share_counts
+from proxy.report import Report
 from proxy.rules import rulebook
 from proxy.schema import Config
 from proxy.server import announce, attend, loop_factory
@@ -79,10 +80,15 @@ class Parent:
             return pickle.loads(await self._heard.readexactly(length))  # noqa: S301 - whoever started us
         return None
 
-    def tell(self, what: str) -> None:
+    @property
+    def listens(self) -> bool:
+        """Whether the parent has heard all that it was told."""
+        return not self._said.get_write_buffer_size()
+
+    def tell(self, what: str, report: Report | None = None) -> None:
         """Tell how it is; what a parent that does not listen has not yet heard is not added to."""
-        if not self._said.get_write_buffer_size():
-            self._said.write(orjson.dumps({"told": what}) + b"\n")
+        if self.listens:
+            self._said.write(orjson.dumps({"told": what, "report": report}) + b"\n")
 
 
 async def work() -> int:
@@ -128,10 +134,11 @@ async def _obey(parent: Parent, app: App, told: asyncio.Event) -> None:
 
 
 async def _beat(parent: Parent, app: App) -> None:
-    """Write down what this process knows, and show that it lives."""
+    """Write down what this process knows, and show that it lives, and what it has seen."""
     while True:
         app.metrics.refresh()
-        parent.tell(ALIVE)
+        if parent.listens:  # else the next report tells it too
+            parent.tell(ALIVE, app.tally.take())
         await asyncio.sleep(_BEAT)
 
 

@@ -24,6 +24,7 @@ from proxy.clock import Steady
 from proxy.errors import ConfigError
 from proxy.listening import DRAIN, Patience, open_admin, reserve
 from proxy.metrics import forget_figures, share_counts
+from proxy.report import Report, parsed
 from proxy.schema import Config
 from proxy.server import attend
 from proxy.stores.tasks import stop
@@ -53,17 +54,27 @@ class BackOff:
 
 
 class Worker:
-    """One worker process, from its start to its end. One that tells nothing for `silence` seconds is ended."""
+    """One worker process, from its start to its end. One that tells nothing for `silence` seconds is ended.
 
-    def __init__(self, number: int, process: asyncio.subprocess.Process, silence: float = _SILENCE) -> None:
+    `report` is told what it reports.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        process: asyncio.subprocess.Process,
+        report: Callable[[Report], None],
+        silence: float = _SILENCE,
+    ) -> None:
         self.number = number
         self._process = process
+        self._report = report
         self._silence = silence
         self._told = {LISTENING: asyncio.Event(), FOLLOWED: asyncio.Event()}
         self._ended = asyncio.create_task(self._hear())
 
     @classmethod
-    async def start(cls, orders: Orders) -> "Worker":
+    async def start(cls, orders: Orders, report: Callable[[Report], None]) -> "Worker":
         """Start one, with the modules that this process has."""
         path = os.pathsep.join(each or "." for each in sys.path)
         process = await asyncio.create_subprocess_exec(
@@ -73,7 +84,7 @@ class Worker:
             limit=_LONGEST_LINE,
             env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
         )
-        worker = cls(orders.number, process)
+        worker = cls(orders.number, process, report)
         worker._order(orders)
         return worker
 
@@ -122,8 +133,11 @@ class Worker:
     async def _hear(self) -> int:
         try:
             while line := await asyncio.wait_for(self._line(), self._silence):
-                if (told := self._told.get(orjson.loads(line)["told"])) is not None:
+                said = orjson.loads(line)
+                if (told := self._told.get(said["told"])) is not None:
                     told.set()
+                if said["report"] is not None:
+                    self._report(parsed(said["report"]))
         except TimeoutError:
             log.error("worker %d is stuck", self.number)  # noqa: TRY400 - the line says it all
             self._signal(signal.SIGKILL)
@@ -186,7 +200,9 @@ class Team:
             await stop(keeper)
 
     async def _hire(self, number: int) -> Worker:
-        worker = self._workers[number] = await Worker.start(replace(self._orders, number=number))
+        worker = self._workers[number] = await Worker.start(
+            replace(self._orders, number=number), self._app.events.take_in
+        )
         return worker
 
     async def _keep(self, number: int) -> None:

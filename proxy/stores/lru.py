@@ -1,6 +1,6 @@
 """A mapping bounded by bytes that forgets what was used longest ago, and what has expired."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -22,6 +22,7 @@ class Lru(Generic[V]):
         self._max_bytes = max_bytes
         self._clock = clock
         self._items: OrderedDict[str, _Item[V]] = OrderedDict()  # least recently used first
+        self.kinds: Counter[str] = Counter()  # how many values there are, by what stands before the key's first colon
         self.weight = 0
         self.evictions = 0
 
@@ -49,12 +50,13 @@ class Lru(Generic[V]):
             return
         self._items[key] = _Item(value, size, self._clock() + ttl)
         self.weight += size
+        self.kinds[_kind(key)] += 1
         self._make_room()
 
     def drop(self, key: str) -> None:
         """Forget a value, if there is one."""
         if (item := self._items.pop(key, None)) is not None:
-            self.weight -= item.size
+            self._gone(key, item)
 
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._items))  # so that what is found may be dropped meanwhile
@@ -62,10 +64,18 @@ class Lru(Generic[V]):
     def clear(self) -> None:
         """Forget everything."""
         self._items.clear()
+        self.kinds.clear()
         self.weight = 0
 
     def _make_room(self) -> None:
         while self.weight > self._max_bytes:
-            _, item = self._items.popitem(last=False)
-            self.weight -= item.size
+            self._gone(*self._items.popitem(last=False))
             self.evictions += 1
+
+    def _gone(self, key: str, item: _Item[V]) -> None:
+        self.weight -= item.size
+        self.kinds[_kind(key)] -= 1
+
+
+def _kind(key: str) -> str:
+    return key.partition(":")[0]

@@ -1,7 +1,7 @@
 """A tenant's answers, ledger and small values in this process's memory. Nothing to install, nothing survives."""
 
 import heapq
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import count
 
@@ -66,6 +66,11 @@ class MemoryStore:
     def weight(self) -> int:
         """How many bytes the kept answers weigh."""
         return self._answers.weight
+
+    @property
+    def types(self) -> Mapping[str, int]:
+        """How many answers there are of each type."""
+        return +self._answers.kinds
 
     @property
     def evictions(self) -> int:

@@ -1,6 +1,6 @@
 """Answers of a far store at hand, judged by what was heard of the far store's ledger."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from policies.model import Entry, Fence, Lookup
@@ -42,6 +42,11 @@ class Near:
     def weight(self) -> int:
         """How many bytes the answers weigh."""
         return self._answers.weight
+
+    @property
+    def types(self) -> Mapping[str, int]:
+        """How many answers there are of each type."""
+        return +self._answers.kinds
 
     @property
     def evictions(self) -> int:

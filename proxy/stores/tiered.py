@@ -8,7 +8,7 @@ When nothing can be heard, nothing near is served after `max_lag` and every look
 FailOpen's business. FailOpen does not ask us while it leaves Redis alone: then nothing near is served at all.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from policies.model import Entry, Fence, Live, Lookup, Survey
 from proxy.stores.near import Near
@@ -45,6 +45,11 @@ class Tiered:
     def weight(self) -> int:
         """How many bytes the answers that are near weigh."""
         return self._near.weight
+
+    @property
+    def types(self) -> Mapping[str, int]:
+        """How many answers that are near there are of each type."""
+        return self._near.types
 
     @property
     def evictions(self) -> int:

@@ -15,7 +15,9 @@ from policies.names import Names
 from proxy.admin import Admin
 from proxy.cli import main
 from proxy.errors import StoreError
+from proxy.events import Events
 from proxy.explain import MalformedLineError
+from proxy.history import History
 from proxy.metrics import Metrics, Usage
 from proxy.purge import Everything, Pattern, Project, PurgeError, Purges, Tags, Type, change, parse
 from proxy.service import AsyncCacheService
@@ -49,7 +51,13 @@ def new_admin(token=None, **purgers):
     purges = Purges(purgers or {"default": Recorder()}, lambda: TYPES)
     sign_in = SignIn(AsyncCacheService(url="memory://", on_error="raise"))
     return Admin(
-        token, metrics=Metrics(), stats=lambda: {"uptime": 1.5}, purges=purges, explain=explain, sign_in=sign_in
+        token,
+        metrics=Metrics(),
+        stats=lambda: {"uptime": 1.5},
+        purges=purges,
+        explain=explain,
+        sign_in=sign_in,
+        events=Events(History()),
     )
 
 

@@ -59,7 +59,7 @@ def clock():
 
 
 def changes_of(store, clock):
-    return Changes(store, Names(), Recent(clock), SETTLE, lambda _source: None)
+    return Changes(store, Names(), Recent(clock), SETTLE, lambda _source, _tags: None)
 
 
 async def test_what_cannot_be_postponed_is_invalidated_all_the_same(clock):

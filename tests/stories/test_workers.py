@@ -1,6 +1,7 @@
 """Several processes behind one port: what a client, an operator and a signal see of them."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -234,6 +235,10 @@ def test_who_fails_again_and_again_waits_longer_and_longer(lives, pauses):
     assert [pytest.approx(backoff.pause(lived)) for lived in lives] == pauses
 
 
+def ignore(_report):
+    """Take no notice."""
+
+
 @pytest.fixture
 async def mute():
     """A process that never tells anything."""
@@ -248,16 +253,29 @@ async def mute():
 
 
 async def test_a_worker_that_tells_nothing_for_long_is_ended(mute):
-    worker = Worker(1, mute, silence=0.1)
+    worker = Worker(1, mute, ignore, silence=0.1)
     assert await worker.ended() == "was ended by SIGKILL"
     assert not worker.alive
 
 
 async def test_a_worker_that_does_not_take_in_a_reload_is_ended(mute, monkeypatch):
     monkeypatch.setattr("proxy.workers._PATIENCE", 0.1)
-    worker = Worker(1, mute)
+    worker = Worker(1, mute, ignore)
     await worker.follow(Config())
     assert await worker.ended() == "was ended by SIGKILL"
+
+
+async def test_what_each_worker_sees_is_told_on_the_one_admin_listener(team, client):
+    ports = [await client() for _ in range(CLIENTS)]
+    for each in ports:
+        async with each.get(team.url + ISSUE) as answer:
+            await answer.read()
+    async with ports[0].get(f"{team.admin}/api/events") as stream, asyncio.timeout(PATIENCE):
+        told = {}
+        while sum(told.get("hour", {}).get("outcomes", {}).values()) < CLIENTS:
+            line = await stream.content.readline()
+            told = json.loads(line[6:]) if line.startswith(b"data: ") else told
+    assert told["gauges"]["processes"] == 1 + 2  # the one that supervises too
 
 
 # start ----------------------------------------------------------------------------------------------------------------
@@ -350,7 +368,7 @@ async def test_what_has_to_be_done_once_is_not_done_by_workers(new_proxy, origin
         names.append({loop.__qualname__ for loop in loops})
         for loop in loops:
             loop.close()
-    assert names == [{"Changes.keep_up", "Watch.keep_up"}, {"repeat_forever", "Repair.run"}]
+    assert names == [{"Changes.keep_up", "Watch.keep_up"}, {"repeat_forever", "Repair.run", "App._watch_over"}]
 
 
 async def test_what_a_worker_postpones_is_done(new_team, client, fetch, origin, redis_url, tenant):
