@@ -123,7 +123,9 @@ class App:
         self._purgers: dict[str, Purger] = {}
         self.tenants = Tenants([self._tenant(name, tenant) for name, tenant in config.tenants.items()])
         self.health = Health(self._parts)
-        self.webhooks = Webhooks(self._desks, self._rulebook, self.metrics, max_body=config.limits.max_body)
+        self.webhooks = Webhooks(
+            self._desks, self._rulebook, self.metrics, max_body=config.limits.max_body, clock=clock
+        )
         recorder = Recorder(self.metrics, AccessLog(config.log), self.tally, clock)
         self.front = Front(self.tenants, self.health, self.webhooks, recorder, prefix=config.prefix)
         self.admin = self._admin()

@@ -1,36 +1,28 @@
-"""The command line: serve, demo, check, explain, and of a proxy that runs: purge, stats, admin-link.
+"""The command line: serve, demo, check, explain, webhooks, and of a proxy that runs: purge, stats, admin-link.
 
 A mistake of the user's is one line on standard error and exit code 2, never a traceback.
 """
 
 import os
-import sys
-from collections.abc import Callable, Iterable
-from functools import wraps
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO, ParamSpec
+from typing import Any, BinaryIO
 
 import click
 
 from proxy import logs
 from proxy.checkup import report
+from proxy.commands.common import MISTAKE, OneLine, tells_mistakes, with_config, with_json
+from proxy.commands.webhooks import webhooks
 from proxy.config import load, read
 from proxy.errors import ConfigError
 from proxy.explain import MalformedLineError, as_json, as_text, request_of, tell
 from proxy.remote import Remote
 from proxy.rules import rulebook
 
-MISTAKE = 2
-"""The exit code for whatever the user has to correct."""
-
 TOKEN = "JIRA_CACHE_ADMIN__TOKEN"  # noqa: S105 - the name of a variable, which the configuration gives it
 """Has the admin listener's token, for those who start it and those who ask it."""
 
-_Given = ParamSpec("_Given")
-
-_config = click.option(
-    "--config", "path", type=click.Path(path_type=Path), metavar="FILE", help="Default: ./config.yaml, if there is one."
-)
 _admin = click.option(
     "--admin", "url", metavar="URL", help="The admin listener. Default: where the configuration has it."
 )
@@ -39,34 +31,22 @@ _token = click.option(
 )
 
 
-def _tells_mistakes(command: Callable[_Given, int]) -> Callable[_Given, None]:
-    """Exit with the command's code, or print its ConfigError and exit with 2."""
-
-    @wraps(command)
-    def run(*args: _Given.args, **kwargs: _Given.kwargs) -> None:
-        try:
-            code = command(*args, **kwargs)
-        except ConfigError as error:
-            click.echo(error, err=True)
-            code = MISTAKE
-        sys.exit(code)
-
-    return run
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="jira-cache-proxy", prog_name="jira-cache", message="%(prog)s %(version)s")
 def main() -> None:
     """Run or question a caching reverse proxy for Jira's REST API."""
 
 
+main.add_command(webhooks)
+
+
 @main.command()
-@_config
+@with_config
 @click.option("--upstream", metavar="URL", help="Jira's URL, such as https://your-site.atlassian.net.")
 @click.option("--store", metavar="URL", help="Where answers are kept: memory:// or redis://HOST:6379/0.")
 @click.option("--listen", metavar="HOST:PORT", help="Where Jira's clients connect. Default: 0.0.0.0:8080.")
 @click.option("--admin", metavar="HOST:PORT", help="Where the admin listener is. Default: 127.0.0.1:8081.")
-@_tells_mistakes
+@tells_mistakes
 def serve(path: Path | None, **overrides: str | None) -> int:
     """Answer Jira's clients, until interrupted."""
     from proxy.server import run  # noqa: PLC0415 - the other commands do without the machinery
@@ -78,7 +58,7 @@ def serve(path: Path | None, **overrides: str | None) -> int:
 
 @main.command()
 @click.option("--once", is_flag=True, help="Exit after the tour.")
-@_tells_mistakes
+@tells_mistakes
 def demo(once: bool) -> int:
     """Show it: a sandbox Jira, the proxy before it, and a guided tour."""
     from proxy.demo import run  # noqa: PLC0415 - as above
@@ -87,8 +67,8 @@ def demo(once: bool) -> int:
 
 
 @main.command()
-@_config
-@_tells_mistakes
+@with_config
+@tells_mistakes
 def check(path: Path | None) -> int:
     """Validate the configuration and print the policies that come out."""
     for line in report(path, os.environ):
@@ -97,12 +77,12 @@ def check(path: Path | None) -> int:
 
 
 @main.command()
-@_config
-@click.option("--json", "in_json", is_flag=True, help="One JSON object a line.")
+@with_config
+@with_json
 @click.option("--body", type=click.File("rb"), metavar="FILE", help="The request's JSON body.")
 @click.argument("method")
 @click.argument("address", metavar="[PATH]", required=False)
-@_tells_mistakes
+@tells_mistakes
 def explain(path: Path | None, in_json: bool, body: BinaryIO | None, method: str, address: str | None) -> int:
     """Say what is done with METHOD PATH, and why. A METHOD of "-" reads METHOD PATH lines from standard input."""
     if (method == "-") == (address is not None):
@@ -127,14 +107,14 @@ def explain(path: Path | None, in_json: bool, body: BinaryIO | None, method: str
 @main.command()
 @_admin
 @_token
-@_config
+@with_config
 @click.option("--tenant", metavar="NAME", help="Whose answers. Default: the only tenant.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="What carries this tag; may be given more than once.")
 @click.option("--type", metavar="TYPE", help="All answers of one type, such as search.")
 @click.option("--project", metavar="KEY", help="What speaks of a project, and searches that may show its issues.")
 @click.option("--pattern", metavar="GLOB", help='Answers by key, such as "issue:PROJ-1*"; looks through all keys.')
 @click.option("--all", is_flag=True, help="Everything.")
-@_tells_mistakes
+@tells_mistakes
 def purge(url: str | None, token: str | None, path: Path | None, tenant: str | None, **kinds: Any) -> int:
     """Have a running proxy ask Jira anew for some of what it has kept."""
     given = {kind: value for kind, value in kinds.items() if value not in (None, False, ())}
@@ -152,9 +132,9 @@ def purge(url: str | None, token: str | None, path: Path | None, tenant: str | N
 @main.command()
 @_admin
 @_token
-@_config
-@click.option("--json", "in_json", is_flag=True, help="As one JSON object.")
-@_tells_mistakes
+@with_config
+@with_json
+@tells_mistakes
 def stats(url: str | None, token: str | None, path: Path | None, in_json: bool) -> int:
     """Tell what a running proxy has counted since its start."""
     from proxy.stats import as_text as tables  # noqa: PLC0415 - as above
@@ -168,8 +148,8 @@ def stats(url: str | None, token: str | None, path: Path | None, in_json: bool) 
 @main.command("admin-link")
 @_admin
 @_token
-@_config
-@_tells_mistakes
+@with_config
+@tells_mistakes
 def admin_link(url: str | None, token: str | None, path: Path | None) -> int:
     """Print a link that signs a browser in at a running proxy: good once, within 15 minutes."""
     remote = Remote.find(url, token, path, os.environ)

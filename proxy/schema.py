@@ -82,9 +82,9 @@ def _duration_or_none(value: object) -> float | None:
     return None if value in (None, "", "null") else duration(value)
 
 
-def _authorization(value: str | None) -> str | None:
+def authorization(value: str) -> str:
     """Spell a credential as the header it stands for. Mistakes are told without it."""
-    if value is None or _HEADER.fullmatch(value):
+    if _HEADER.fullmatch(value):
         return value
     if ":" not in value or not value.isprintable():
         raise ValueError("should be email:token, or 'Basic ...' or 'Bearer ...'")
@@ -144,7 +144,9 @@ class Store(Section):
 class Repair(Section):
     """Looking for changes that no webhook announced."""
 
-    credential: Annotated[str | None, AfterValidator(_authorization), BlankIsNone] = Field(default=None, repr=False)
+    credential: Annotated[Annotated[str, AfterValidator(authorization)] | None, BlankIsNone] = Field(
+        default=None, repr=False
+    )
     """Whom to ask as: `email:token`, or the value of an Authorization header; null: do not ask."""
     interval: Annotated[Duration, Field(ge=0.1)] = 60.0
     """How often to ask, at most."""

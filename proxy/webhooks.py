@@ -5,8 +5,7 @@ Nothing that is announced is ever put into the cache, and nothing that was sent 
 
 import asyncio
 import hashlib
-import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -22,6 +21,7 @@ from proxy.errors import StoreError
 from proxy.incoming import Body
 from proxy.metrics import Metrics
 from proxy.notes import Notes
+from proxy.signatures import is_signed, is_vouched
 from proxy.stores import Shelf
 from proxy.stores.tasks import finish
 
@@ -35,7 +35,6 @@ NONE, UNKNOWN = "none", "unknown"
 
 _SIGNATURE = "x-hub-signature"
 _IDENTIFIER = "x-atlassian-webhook-identifier"
-_METHODS: Mapping[str, Any] = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
 _RETRY_AFTER = "5"
 
 
@@ -106,11 +105,20 @@ class Message:
 class Webhooks:
     """Receives for all tenants."""
 
-    def __init__(self, desks: Mapping[str, Desk], rulebook: Rulebook, metrics: Metrics, *, max_body: int) -> None:
+    def __init__(
+        self,
+        desks: Mapping[str, Desk],
+        rulebook: Rulebook,
+        metrics: Metrics,
+        *,
+        max_body: int,
+        clock: Callable[[], float],
+    ) -> None:
         self._desks = desks
         self._rulebook = rulebook
         self._metrics = metrics
         self._max_body = max_body
+        self._clock = clock
         self._under_way: set[asyncio.Task[Outcome]] = set()
 
     async def answer(self, delivery: Delivery) -> Whole:
@@ -137,9 +145,15 @@ class Webhooks:
         body = await delivery.body.peek(self._max_body)
         if body is None:
             return Outcome.TOO_LARGE
-        if desk.secret is not None and not is_signed(desk.secret, delivery.headers.get(_SIGNATURE, ""), body):
+        if desk.secret is not None and not self._is_jiras(desk.secret, delivery, body):
             return Outcome.UNSIGNED
         return _message(delivery, body) or Outcome.UNREADABLE
+
+    def _is_jiras(self, secret: str, delivery: Delivery, body: bytes) -> bool:
+        headers = delivery.headers
+        return is_signed(secret, headers.get(_SIGNATURE, ""), body) or is_vouched(
+            secret, headers.get("authorization", ""), self._clock()
+        )
 
     async def _finish(self, desk: Desk, message: Message) -> Outcome:
         """See it through to its end although Jira may hang up: an invalidation cut short would cost the whole cache."""
@@ -173,18 +187,6 @@ class Webhooks:
     async def close(self, patience: float | None = None) -> None:
         """Let what was taken come to its end, within `patience` seconds (None: any)."""
         await finish(self._under_way, patience)
-
-
-def is_signed(secret: str, signature: str, body: bytes) -> bool:
-    """Tell whether `signature`, as `method=hex` in X-Hub-Signature, is the HMAC of `body` by `secret`.
-
-    The methods are those of the SHA-2 family; Jira uses sha256.
-    """
-    method, _, given = signature.partition("=")
-    if method.lower() not in _METHODS:
-        return False
-    expected = hmac.new(secret.encode(), body, _METHODS[method.lower()]).hexdigest()
-    return hmac.compare_digest(expected.encode(), given.lower().encode("utf-8", "surrogateescape"))
 
 
 def _message(delivery: Delivery, body: bytes) -> Message | None:

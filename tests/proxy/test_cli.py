@@ -56,9 +56,25 @@ def test_the_version_is_told(cli):
 
 
 def test_there_are_as_many_commands_as_work(cli):
-    assert sorted(main.commands) == ["admin-link", "check", "demo", "explain", "purge", "serve", "stats"]
+    assert sorted(main.commands) == ["admin-link", "check", "demo", "explain", "purge", "serve", "stats", "webhooks"]
     for name in main.commands:
         assert cli(name, "--help").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("prge",), "main: No such command 'prge'."),
+        (("purge", "--tga", "x"), "main purge: No such option '--tga'."),
+        (("explain",), "main explain: Missing argument 'METHOD'."),
+        (("webhooks", "list", "--api", "soap"), "main webhooks list: Invalid value for '--api': 'soap' is not one of"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(cli, arguments, line):
+    result = cli(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(line.removesuffix("."))
+    assert len(result.stderr.splitlines()) == 1
 
 
 # check ----------------------------------------------------------------------------------------------------------------

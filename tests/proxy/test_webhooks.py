@@ -17,8 +17,9 @@ from proxy.incoming import Body
 from proxy.metrics import Metrics
 from proxy.notes import Notes
 from proxy.rules import rulebook as whole_rulebook
+from proxy.signatures import is_signed
 from proxy.stores.memory import MemoryStore
-from proxy.webhooks import REMEMBERED, Delivery, Desk, Outcome, Webhooks, is_signed
+from proxy.webhooks import REMEMBERED, Delivery, Desk, Outcome, Webhooks
 
 SECRET = "of the tests"
 LIMIT = 10_000
@@ -66,7 +67,7 @@ class Receiver:
         self.shelf = MemoryStore(max_bytes=10**6, clock=self.clock)
         secrets = (("acme", SECRET), ("open", None))
         desks = {name: Desk(secret, self.changes, self.shelf, Listener()) for name, secret in secrets}
-        self.webhooks = Webhooks(desks, rules, self.metrics, max_body=LIMIT)
+        self.webhooks = Webhooks(desks, rules, self.metrics, max_body=LIMIT, clock=self.clock)
         self.notes = Notes()
 
     async def post(self, said=UPDATED, *, tenant="open", method="POST", query="", read=None, **headers):
