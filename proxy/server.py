@@ -51,8 +51,9 @@ class Running:
         await self.app.follow(self.app.read_anew())
 
     async def stop(self, hurry: asyncio.Event | None = None) -> None:
-        await announce(self.app, hurry)
-        await self._stack.aclose()
+        if not self.app.health.draining:
+            await announce(self.app, hurry)
+            await self._stack.aclose()
 
 
 async def start(
