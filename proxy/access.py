@@ -75,7 +75,7 @@ class AccessLog:
             "trace_id": notes.trace_id,
             **notes.extra,
         }
-        if self._sample < 1 and why in HITS:
+        if self._sample < 1 and notes.key is not None:
             line["sample"] = self._sample
         self._add(self._write(line))
 

@@ -1,4 +1,4 @@
-"""The command line: serve, demo, check, explain, webhooks, and of a proxy that runs: purge, stats, admin-link.
+"""The command line: serve, demo, check, explain, replay, webhooks, and of a proxy that runs: purge, stats, admin-link.
 
 A mistake of the user's is one line on standard error and exit code 2, never a traceback.
 """
@@ -13,6 +13,7 @@ import click
 from proxy import logs
 from proxy.checkup import report
 from proxy.commands.common import MISTAKE, OneLine, tells_mistakes, with_config, with_json
+from proxy.commands.replay import replay
 from proxy.commands.webhooks import webhooks
 from proxy.config import load, read
 from proxy.errors import ConfigError
@@ -37,6 +38,7 @@ def main() -> None:
     """Run or question a caching reverse proxy for Jira's REST API."""
 
 
+main.add_command(replay)
 main.add_command(webhooks)
 
 

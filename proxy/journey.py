@@ -165,7 +165,7 @@ class Journey:
             case Serve(entry, why, refresh):
                 if refresh:
                     self._in_background(self._refresh(question, found.fence))
-                incoming.notes.age = max(0.0, self._crew.clock() - entry.stored)
+                incoming.notes.age = age_of(entry, self._crew.clock())
                 return self._serve(question, entry, Sending(why, self._left(question, entry)))
             case Fetch():
                 fence = await self._forced(question, found) if decision.why is Why.REFRESH else found.fence

@@ -116,8 +116,8 @@ async def test_hits_are_sampled_by_their_key(log, share, written, why):
 
 
 @pytest.mark.parametrize("why", [Why.MISS, Why.EXPIRED, Why.INVALIDATED, Why.WRITE, Why.UNREACHABLE, Why.OWN])
-async def test_what_is_no_hit_is_always_written(log, why):
-    assert "sample" not in json.loads(await log(why, sample_hits=0))
+async def test_what_is_no_hit_is_always_written_and_tells_of_the_sample(log, why):
+    assert json.loads(await log(why, sample_hits=0))["sample"] == 0
 
 
 def test_a_sample_has_about_its_share_of_the_keys():

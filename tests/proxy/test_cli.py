@@ -56,7 +56,17 @@ def test_the_version_is_told(cli):
 
 
 def test_there_are_as_many_commands_as_work(cli):
-    assert sorted(main.commands) == ["admin-link", "check", "demo", "explain", "purge", "serve", "stats", "webhooks"]
+    assert sorted(main.commands) == [
+        "admin-link",
+        "check",
+        "demo",
+        "explain",
+        "purge",
+        "replay",
+        "serve",
+        "stats",
+        "webhooks",
+    ]
     for name in main.commands:
         assert cli(name, "--help").exit_code == 0
 

@@ -1,0 +1,1 @@
+"""What other policies would have made of the requests that were logged."""
