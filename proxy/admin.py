@@ -8,7 +8,7 @@ from a page of this listener.
 
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -19,6 +19,7 @@ from proxy.errors import StoreError
 from proxy.events import Events
 from proxy.explain import MalformedLineError
 from proxy.gauges import EVERYBODY
+from proxy.inspection import InspectionError
 from proxy.metrics import Metrics
 from proxy.purge import PurgeError, Purges
 from proxy.signin import COOKIE, PATH, SignIn, delete_cookie, same_origin, set_cookie
@@ -36,8 +37,8 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>jira-cach
 _PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _SEE_OTHER, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _UNSUPPORTED, _UNAVAILABLE = 303, 400, 401, 403, 415, 503
 
-Explain = Callable[[str, str], dict[str, Any]]
-"""Says what is done with a method and a path. Raises MalformedLineError."""
+Explain = Callable[[str, str, str | None, str | None], Awaitable[dict[str, Any]]]
+"""Says what is done with a method and a path, for a tenant and a caller. Raises MalformedLineError, InspectionError."""
 
 
 class Admin:
@@ -111,10 +112,13 @@ class Admin:
         return _json(self._stats())
 
     async def _show_explanation(self, request: web.Request) -> web.Response:
-        method, path = (request.query.get(name, "") for name in ("method", "path"))
+        asked = request.query
         try:
-            return _json(self._explain(method, path))
-        except MalformedLineError as error:
+            told = await self._explain(
+                asked.get("method", ""), asked.get("path", ""), asked.get("tenant"), asked.get("caller")
+            )
+            return _json(told)
+        except (MalformedLineError, InspectionError) as error:
             return _error(_BAD_REQUEST, str(error))
 
     async def _purge(self, request: web.Request) -> web.Response:

@@ -28,11 +28,11 @@ from proxy.clock import Steady
 from proxy.echoing import repeat_forever
 from proxy.errors import StoreError
 from proxy.events import Events
-from proxy.explain import request_of, tell
 from proxy.front import Front
 from proxy.gauges import Gauge, read
 from proxy.health import Health
 from proxy.history import History
+from proxy.inspection import Inspector
 from proxy.journey import Crew, Journey
 from proxy.leases import Leases
 from proxy.metrics import Metrics, Usage
@@ -110,7 +110,8 @@ class App:
         if self.redis_figures is not None:
             self.metrics.consult(self.redis_figures, self.redis_figures.ask)
         self.tally = Tally(str(os.getpid()), self._how_it_is, clock)
-        self.events = Events(History())
+        self.history = History()
+        self.events = Events(self.history)
         self._gauges: dict[str, Gauge] = {}
         self._held: dict[str, MemoryStore | Tiered | None] = {}
         self.stores = {name: self._store(name) for name in config.tenants}
@@ -280,6 +281,7 @@ class App:
             secret=secret,
             max_body=config.limits.max_body,
             limit=self._limit(name),
+            seen=lambda caller: self.tally.seen(name, caller),
             clock=self._clock,
         )
 
@@ -336,7 +338,7 @@ class App:
             metrics=self.metrics,
             stats=lambda: stats.tell(time.monotonic() - self._began),
             purges=Purges(self._purgers, lambda: self._rulebook.types),
-            explain=lambda method, path: tell(self._rulebook, request_of(f"{method} {path}", self.config)),
+            explain=Inspector(self.config, self.tenants, lambda: self._rulebook, self.history, self._clock).explain,
             sign_in=SignIn(self._cache("admin")),
             events=self.events,
         )

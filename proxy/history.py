@@ -3,10 +3,11 @@
 Times are Unix seconds. Bounded: a row of numbers for each tenant and STEP, and a report for each minute.
 """
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict, deque
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from policies.callers import Credentialed
 from proxy.gauges import EVERYBODY, folded
 from proxy.report import (
     CALLS,
@@ -32,6 +33,7 @@ STEP = 5
 
 HOUR = 3600
 KEPT_CHANGES = 200
+KNOWN_CALLERS = 1000
 
 SILENT = 5.0
 """Seconds after which a process that no longer reports does not count any more."""
@@ -61,6 +63,7 @@ class History:
         self._step = Report()  # ... the step under way,
         self._covered: dict[str, float] = {}  # of which each process has reported on so many seconds
         self._changes: deque[dict[str, Any]] = deque(maxlen=KEPT_CHANGES)
+        self._callers: OrderedDict[tuple[str, str], Credentialed] = OrderedDict()
         self._gauges: dict[str, tuple[float, dict[str, Any]]] = {}
 
     def add(self, report: Report) -> list[dict[str, Any]]:
@@ -69,9 +72,18 @@ class History:
             self._turn(report.time)
         self._step.add(report)
         self._hear(report)
+        for tenant, part in report.parts.items():
+            self._know(tenant, part)
         news = [_told(tenant, seen) for tenant, part in report.parts.items() for seen in part.changes]
         self._changes.extend(news)
         return news
+
+    def _know(self, tenant: str, part: Part) -> None:
+        for name, (credential, holder) in part.known.items():
+            self._callers[tenant, name] = Credentialed(credential, holder)
+            self._callers.move_to_end((tenant, name))
+            if len(self._callers) > KNOWN_CALLERS:
+                self._callers.popitem(last=False)
 
     def _turn(self, now: float) -> None:
         """End the step under way, and the minute when it is over."""
@@ -98,6 +110,22 @@ class History:
     def changes(self, tenant: str) -> Iterator[dict[str, Any]]:
         """Tell the changes of one tenant, or of EVERYBODY, the oldest first."""
         yield from (change for change in self._changes if tenant in (EVERYBODY, change["tenant"]))
+
+    def culprit(self, tenant: str, tags: Collection[str], since: float) -> dict[str, Any] | None:
+        """Find the first change since a moment that made old what carries `tags`; None if it is not remembered."""
+        carried = frozenset(tags)
+        return next(
+            (
+                {"when": change["when"], "source": change["source"], "tags": hit}
+                for change in self.changes(tenant)
+                if change["when"] >= since and (hit := sorted(carried.intersection(change["tags"])))
+            ),
+            None,
+        )
+
+    def caller(self, tenant: str, name: str) -> Credentialed | None:
+        """Find a caller that was seen lately by the short name that the log has for it."""
+        return self._callers.get((tenant, name))
 
     def present(self, tenant: str) -> dict[str, Any]:
         """Tell of one tenant, or of EVERYBODY, the row under way, the sums of the hour, and how its processes are."""

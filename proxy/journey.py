@@ -53,6 +53,7 @@ class Crew:
     secret: bytes
     max_body: int
     limit: RateLimit | None
+    seen: Callable[[Credentialed], None]
     clock: Callable[[], float]
 
 
@@ -68,6 +69,20 @@ class Attempt:
 
     def alone(self) -> "Attempt":
         return replace(self, vain=_PATIENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What would be done with a read at this moment: by which question, and by which entry, if one was found.
+
+    `alive` tells that nothing made the entry old, `left` for how many seconds more it is fresh.
+    """
+
+    question: Question
+    decision: Decision
+    entry: Entry | None
+    alive: bool
+    left: float | None
 
 
 class Journey:
@@ -94,6 +109,7 @@ class Journey:
         caller = identify(incoming.request, self._crew.secret)
         if isinstance(caller, Credentialed):
             incoming.notes.asked_by(caller.credential)
+            self._crew.seen(caller)
         if self._crew.limit is not None and (refused := await self._crew.limit.refuse(incoming)) is not None:
             return refused
         match match:
@@ -128,6 +144,19 @@ class Journey:
             question, found = await self._look_up(question, live)
             attempt = await self._act(incoming, question, found, attempt)
         return attempt
+
+    async def foresee(self, incoming: Incoming, caller: Anonymous | Credentialed) -> Foreseen | None:
+        """Tell what would be done with a read, and do nothing. None: it would be passed on, whatever is kept."""
+        match = self._crew.rulebook.classify(incoming.request)
+        if not isinstance(match, Read) or isinstance(identify(incoming.request, b""), Untrackable):
+            return None
+        read, _ = searches.live(incoming.request, match)
+        question = await self._question(incoming, incoming.request, read, caller, apart=False)
+        if question is None:
+            return None
+        question, found = await self._look_up(question, None)
+        left = None if found.entry is None else self._left(question, found.entry)
+        return Foreseen(question, self._decide(question, found), found.entry, found.alive, left)
 
     async def _look_up(self, question: Question, live: Live | None) -> tuple[Question, Lookup]:
         """Look the answer up, or a variant of it if it was chosen by headers that say another thing here."""

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from policies.model import Why
 
-_SHORT, _SHORT_KEY = 8, 16  # hex digits: enough to tell callers apart, and keys among millions
+SHORT, _SHORT_KEY = 8, 16  # hex digits: enough to tell callers apart, and keys among millions
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 # https://www.w3.org/TR/trace-context/#traceparent-header: version, trace, parent, flags; later versions may say more.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
@@ -47,7 +47,7 @@ class Notes:
 
     def asked_by(self, credential: str) -> None:
         """Note the hash of who asks."""
-        self.caller = credential[:_SHORT]
+        self.caller = credential[:SHORT]
 
     def asked_for(self, key: str) -> None:
         """Note the key of the answer: the hash at its end, which alone tells nothing of what it is about."""

@@ -84,7 +84,8 @@ class Part:
     """What was seen of one tenant: all of it numbers that add up, and what is busiest and newest.
 
     `requests` counts by "type why", `upstream` by Jira's status; `hits` and `misses` are times by bucket. `sums` has
-    the number of `changes`, of which the first are told, and what was spent on Jira, by "type what" (SPENT).
+    the number of `changes`, of which the first are told, and what was spent on Jira, by "type what" (SPENT). `known`
+    has credential and holder (policies.callers) of some callers, by the name that `callers` has for them.
     """
 
     requests: Counter[str] = field(default_factory=Counter)
@@ -94,6 +95,7 @@ class Part:
     sums: dict[str, float] = field(default_factory=dict)
     routes: Busiest = field(default_factory=Busiest)
     callers: Busiest = field(default_factory=Busiest)
+    known: dict[str, list[str]] = field(default_factory=dict)
     changes: list[Seen] = field(default_factory=list)
 
     def sum_up(self, name: str, amount: float) -> None:
@@ -101,7 +103,7 @@ class Part:
         self.sums[name] = self.sums.get(name, 0) + amount
 
     def add(self, other: "Part") -> None:
-        """Take in what another part saw, but for its changes, which are told once and not kept."""
+        """Take in what another part saw, but for `changes` and `known`, which are not summed up."""
         self.requests.update(other.requests)
         self.upstream.update(other.upstream)
         self.hits = list(map(sum, zip(self.hits, other.hits, strict=True)))

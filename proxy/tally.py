@@ -8,7 +8,10 @@ from collections.abc import Awaitable, Callable, Collection
 from heapq import nsmallest
 from typing import Any
 
+from policies.callers import Credentialed
 from policies.model import Why
+from proxy.busiest import MOST
+from proxy.notes import SHORT
 from proxy.report import (
     CALLS,
     CHANGES,
@@ -82,6 +85,12 @@ class Tally:
             part.sum_up(f"{type_} {SAVED}", 1)
         if caller is not None:
             part.callers.counts[caller] += 1
+
+    def seen(self, tenant: str, caller: Credentialed) -> None:
+        """Note by which hashes a caller is known, so that what they would be answered can be explained."""
+        known = self._report.part(tenant).known
+        if len(known) < MOST:
+            known[caller.credential[:SHORT]] = [caller.credential, caller.holder]
 
     def upstream(self, tenant: str, status: str, seconds: float) -> None:
         """Count a call of Jira, which took so many seconds to begin its answer."""

@@ -41,7 +41,7 @@ class Recorder:
         return 7 if isinstance(purge, Pattern) else None
 
 
-def explain(method, path):
+async def explain(method, path, tenant, caller):
     if method != "GET":
         raise MalformedLineError(f"'{method}' is not GET")
     return {"method": method, "path": path}
