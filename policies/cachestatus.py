@@ -5,7 +5,17 @@ from collections.abc import Iterator
 
 from policies.model import Why
 
-HITS = frozenset({Why.FRESH, Why.NEGATIVE, Why.STALE_REVALIDATE, Why.STALE_ERROR, Why.MAX_STALE})
+HITS = frozenset(
+    {
+        Why.FRESH,
+        Why.NEGATIVE,
+        Why.STALE_REVALIDATE,
+        Why.STALE_ERROR,
+        Why.MAX_STALE,
+        Why.OUTAGE_LEASE,
+        Why.INVALIDATED_ERROR,
+    }
+)
 """Why an answer came from the cache."""
 
 _LARGEST = 999_999_999_999_999  # of an integer in a structured field (RFC 8941 section 3.3.1)

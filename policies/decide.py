@@ -22,6 +22,14 @@ class Serve:
 
 
 @dataclass(frozen=True, slots=True)
+class LastResort:
+    """An entry that may stand in only if Jira is down, not where it merely throttles; and `why` it is no better."""
+
+    entry: Entry
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
 class Fetch:
     """Ask Jira, perhaps on a trip shared with others, and keep the answer. `fallback` may stand in if Jira fails.
 
@@ -32,6 +40,7 @@ class Fetch:
     fallback: Entry | None = None
     shared: bool = True
     held: Entry | None = None
+    last_resort: LastResort | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +60,27 @@ class Refuse:
 Decision = Serve | Fetch | Forward | Refuse
 
 
-def decide(asked: Asked, found: Lookup, policy: Policy, now: float, *, leased: bool, ranged: bool = False) -> Decision:
-    """Decide by the client's directives, the entry found, and whether Jira accepted this caller within the lease."""
+def decide(
+    asked: Asked,
+    found: Lookup,
+    policy: Policy,
+    now: float,
+    *,
+    leased: bool,
+    outage_leased: bool = False,
+    ranged: bool = False,
+) -> Decision:
+    """Decide by the client's directives, the entry found, and whether Jira accepted this caller within the lease.
+
+    `outage_leased` tells whether it did so lately enough to be believed while Jira is down.
+    """
     if asked.no_store:
         return Forward(Why.NO_STORE)
     if ranged:
         return Forward(Why.RANGE)
     decision = _by_entry(asked, found, policy, now, leased=leased)
+    if isinstance(decision, Fetch) and (leased or outage_leased):
+        decision = replace(decision, last_resort=_last_resort(decision.why, found.entry, policy, now))
     if asked.only_if_cached and isinstance(decision, Fetch):
         return Refuse(Why.ONLY_IF_CACHED)
     return decision
@@ -85,6 +108,14 @@ def age_of(entry: Entry, now: float) -> float:
 def lifetime(entry: Entry, policy: Policy) -> float:
     """Seconds for which `entry` is fresh: as promised when it was kept, or less if policy has become stricter."""
     return min(entry.ttl, policy.negative_ttl if entry.status == NOT_FOUND else policy.ttl)
+
+
+def _last_resort(why: Why, entry: Entry | None, policy: Policy, now: float) -> LastResort | None:
+    if entry is None or not _may_stand_in(entry, policy, lifetime(entry, policy) - age_of(entry, now)):
+        return None
+    if why is Why.INVALIDATED and policy.serve_invalidated_on_error:
+        return LastResort(entry, Why.INVALIDATED_ERROR)
+    return LastResort(entry, Why.OUTAGE_LEASE) if why is Why.NO_LEASE else None
 
 
 def _by_entry(asked: Asked, found: Lookup, policy: Policy, now: float, *, leased: bool) -> Serve | Fetch:

@@ -59,10 +59,15 @@ class Why(Enum):
     STALE_REVALIDATE = "stale-revalidate", None
     STALE_ERROR = "stale-error", None
     MAX_STALE = "max-stale", None
+    OUTAGE_LEASE = "outage-lease", None
+    INVALIDATED_ERROR = "invalidated-error", None
     # answered by ourselves
     ONLY_IF_CACHED = "only-if-cached", None
     UNREACHABLE = "upstream-unreachable", None
     TIMEOUT = "upstream-timeout", None
+    THROTTLED = "upstream-throttled", None
+    BREAKER_OPEN = "breaker-open", None
+    QUEUE_FULL = "queue-full", None
     UNKNOWN_TENANT = "unknown-tenant", None
     CLIENT_LIMIT = "client-limit", None
     BAD_REQUEST = "bad-request", None
@@ -133,6 +138,7 @@ class Policy:
     ttl_with_webhooks: float | None = None  # in place of `ttl` while webhooks are proven to announce every change
     directives: Directives = Directives.EXPLICIT
     freshness: Freshness = Freshness.POLICY
+    serve_invalidated_on_error: bool = False
 
 
 @dataclass(frozen=True, slots=True)

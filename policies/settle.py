@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from policies.callers import Audience
+from policies.decide import LastResort
 from policies.http_freshness import UNDERSTOOD, Arrival, Usable, usable
 from policies.login import Accepted, Login, Refused, Silent
 from policies.model import Entry, Freshness, Origin, Policy, Why
@@ -15,6 +16,7 @@ _KEPT = {Freshness.POLICY: frozenset({OK, NOT_FOUND}), Freshness.ORIGIN: UNDERST
 _NO_TIME = Arrival(0.0, 0.0)
 _BODILESS = frozenset({204, 301, 302, 303, 307, 308})
 _PAGES = frozenset({"", "text/html", "application/xhtml+xml"})
+_OUTAGE = frozenset({Why.TIMEOUT, Why.UNREACHABLE, Why.BREAKER_OPEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def settle(
     type_: str,
     *,
     audience: Audience = Audience.AUTHORIZED,
+    last_resort: LastResort | None = None,
 ) -> Settlement:
     """Settle the trip.
 
@@ -89,10 +92,12 @@ def settle(
     """
     match outcome:
         case Failure(why):
-            return Fail(why) if fallback is None else StandIn(fallback)
+            return _stand_in(fallback, last_resort if why in _OUTAGE else None) or Fail(why)
         case Reply():
-            if fallback is not None and _in_trouble(outcome.status):
-                return StandIn(fallback)
+            if _in_trouble(outcome.status) and not isinstance(login, Refused):
+                down = outcome.status >= SERVER_ERROR
+                if (old := _stand_in(fallback, last_resort if down else None)) is not None:
+                    return old
             why_not = _why_not_kept(outcome, login, policy, type_)
             if why_not is not None:
                 return Relay(why_not)
@@ -122,6 +127,12 @@ def _by_origin(reply: Reply, policy: Policy, audience: Audience) -> Keep | Relay
             return Keep(lifetime, keep, age, origin) if useful else Relay(Why.NO_FRESHNESS)
         case never:
             assert_never(never)
+
+
+def _stand_in(fallback: Entry | None, last_resort: LastResort | None) -> StandIn | None:
+    if fallback is not None:
+        return StandIn(fallback)
+    return None if last_resort is None else StandIn(last_resort.entry, last_resort.why)
 
 
 def _in_trouble(status: int) -> bool:

@@ -4,6 +4,7 @@ No decision lives here, and no sockets: an answer is a value that proxy.front se
 """
 
 import gzip
+import math
 import zlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -58,7 +59,10 @@ Answer = Whole | Streamed
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What Jira sent, read whole. `body` is as it came, in `coding`; `plain` is it decoded, None if it could not be."""
+    """What Jira sent, read whole. `body` is as it came, in `coding`; `plain` is it decoded, None if it could not be.
+
+    `objects` is how many it shows, if it is JSON.
+    """
 
     status: int
     pairs: Pairs
@@ -66,6 +70,7 @@ class Fetched:
     body: bytes
     plain: bytes | None
     cost: float
+    objects: int = 0
     confirmed: bool = False  # Jira said 304, and this is the kept answer that it confirmed
 
     @property
@@ -205,10 +210,15 @@ def from_fetched(fetched: Fetched, request: Request, site: links.Site, why: Why,
     return Whole(fetched.status, headers, mapped(body, coding, site), why, collapsed=not led)
 
 
-def error(status: int, message: str, why: Why) -> Whole:
-    """Answer in the shape of Jira's own errors, which its clients know how to show."""
+def error(status: int, message: str, why: Why, retry_after: float | None = None) -> Whole:
+    """Answer in the shape of Jira's own errors, which its clients know how to show.
+
+    `retry_after` is for how many seconds trying again is in vain.
+    """
     body = orjson.dumps({"errorMessages": [message], "errors": {}})
     headers = [("Content-Type", "application/json;charset=UTF-8"), ("Cache-Status", cache_status(why))]
+    if retry_after is not None:
+        headers.append(("Retry-After", str(max(1, math.ceil(retry_after)))))
     return Whole(status, headers, body, why)
 
 

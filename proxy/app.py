@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import os
+import random
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +31,10 @@ from proxy.errors import StoreError
 from proxy.events import Events
 from proxy.front import Front
 from proxy.gauges import Gauge, read
+from proxy.governor import Environment, Governor
 from proxy.health import Health
 from proxy.history import History
+from proxy.holds import Holds
 from proxy.inspection import Inspector
 from proxy.journey import Crew, Journey
 from proxy.leases import Leases
@@ -51,6 +54,7 @@ from proxy.schema import Tenant as TenantConfig
 from proxy.secret import secret_of
 from proxy.service import AsyncCacheService, Memory
 from proxy.signin import SignIn
+from proxy.spending import Account, Spending
 from proxy.stats import Stats
 from proxy.stores.failopen import FailOpen
 from proxy.stores.memory import MemoryStore
@@ -92,12 +96,18 @@ class App:
         config: Config,
         environ: Mapping[str, str],
         clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        draw: Callable[[], float] = random.random,
         *,
+        steady: Callable[[], float] | None = None,
         secret: bytes | None = None,
         counts: Path | None = None,
     ) -> None:
         self.config = config
         self._clock = clock
+        self._sleep = sleep
+        self._draw = draw
+        self._steady = steady or Steady()
         self._began = time.monotonic()
         self.metrics = Metrics(counts)
         self._environ = environ
@@ -121,6 +131,7 @@ class App:
         self._desks: dict[str, Desk] = {}
         self.watches: dict[str, Watch] = {}
         self.repairs: dict[str, Repair] = {}
+        self.governors: dict[str, Governor] = {}
         self._purgers: dict[str, Purger] = {}
         self.tenants = Tenants([self._tenant(name, tenant) for name, tenant in config.tenants.items()])
         self.health = Health(self._parts)
@@ -165,6 +176,7 @@ class App:
         return {
             "stores": {name: store.state for name, store in self.stores.items()},
             "webhooks": {name: watch.report() for name, watch in self.watches.items()},
+            "upstreams": {name: governor.report() for name, governor in self.governors.items()},
         }
 
     def _how_it_is(self) -> dict[str, Any]:
@@ -242,21 +254,22 @@ class App:
             observe=self._observer(name),
         )
         self._upstreams.append(jira)
+        governor = self.governors[name] = self._governor(name, settings, jira)
         names, recent = Names(), Recent(time.monotonic)
         settle = self.config.policies["search"].settle
         changes = Changes(store, names, recent, settle, self._teller(name))
         self._changes.append(changes)
         watch = self._watch(name, settings.repair)
         if settings.repair.credential is not None:
-            self.repairs[name] = self._repair(name, settings, jira, changes, names)
+            self.repairs[name] = self._repair(name, settings, governor, changes, names)
         self._desks[name] = Desk(settings.webhook_secret, changes, store, watch)
         self._purgers[name] = Purger(store, changes, names)
-        leases = Leases(store, settings.lease, Steady())
+        leases = Leases(store, settings.lease, self._steady, outage_term=settings.outage_lease)
         # A store may outlive a change of the upstream, or serve another deployment's tenant of this name: what one Jira
         # said must not be another's answer, nor whom it let in the other's lease.
         secret = keyed_hash(self.secret, "upstream", settings.upstream).encode()
         travel = Travel(
-            upstream=jira,
+            governor=governor,
             store=store,
             landings=store,
             leases=leases,
@@ -275,7 +288,7 @@ class App:
             changes=changes,
             watch=watch,
             leases=leases,
-            upstream=jira,
+            governor=governor,
             travel=travel,
             renderer=Renderer(_RENDERED_BYTES),
             secret=secret,
@@ -284,6 +297,28 @@ class App:
             seen=lambda caller: self.tally.seen(name, caller),
             clock=self._clock,
         )
+
+    def _governor(self, tenant: str, settings: TenantConfig, jira: upstream.Upstream) -> Governor:
+        count = self.metrics.governed
+        environment = Environment(self._clock, self._sleep, self._draw, lambda event: count.labels(tenant, event).inc())
+        holds, spending = Holds(self.stores[tenant], self._clock, self._draw), Spending(self._spender(tenant))
+        total = self.config.timeouts.total
+        governor = Governor(jira, holds, spending, settings.governor, environment, total=total)
+        self.metrics.govern(tenant, governor)
+        return governor
+
+    def _spender(self, tenant: str) -> Callable[[str, Account], None]:
+        metrics = self.metrics
+
+        def spent(type_: str, account: Account) -> None:
+            if account.saved:
+                metrics.saved.labels(tenant, type_).inc(account.saved)
+            if account.points:
+                metrics.calls.labels(tenant, type_).inc(account.calls)
+                metrics.points.labels(tenant, type_).inc(account.points)
+                self.tally.points(tenant, type_, account.points)
+
+        return spent
 
     def _limit(self, tenant: str) -> RateLimit | None:
         most = self.config.limits.client_requests_per_minute
@@ -308,12 +343,12 @@ class App:
             held=self._held[tenant],
             room=self._room,
             channel=watch.report,
-            limits=lambda: None,
+            limits=self.governors[tenant].report,
         )
         return watch
 
     def _repair(
-        self, tenant: str, settings: TenantConfig, jira: upstream.Upstream, changes: Changes, names: Names
+        self, tenant: str, settings: TenantConfig, governor: Governor, changes: Changes, names: Names
     ) -> Repair:
         def count(outcome: str, missed: int) -> None:
             self.metrics.repair_polls.labels(tenant, outcome).inc()
@@ -321,7 +356,9 @@ class App:
 
         return Repair(
             tenant,
-            poll=Poll(jira, settings.repair.credential or "", cloud=_on_cloud(settings.upstream)),
+            poll=Poll(
+                governor, settings.repair.credential or "", cloud=_on_cloud(settings.upstream), clock=self._clock
+            ),
             watch=self.watches[tenant],
             changes=changes,
             names=names,
@@ -332,7 +369,7 @@ class App:
         )
 
     def _admin(self) -> Admin:
-        stats = Stats(self.metrics, self.stores)
+        stats = Stats(self.metrics, self.stores, self.governors)
         return Admin(
             self.config.admin.token,
             metrics=self.metrics,

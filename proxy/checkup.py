@@ -38,9 +38,10 @@ def _overview(config: Config) -> Iterator[str]:
 
 def _row(layers: Layers, name: str, row: PolicyRow) -> tuple[str, ...]:
     longer = "-" if row.ttl_with_webhooks is None else spell(row.ttl_with_webhooks)
-    times = (row.ttl, row.stale_while_revalidate, row.stale_if_error, row.negative_ttl)
+    if_error = spell(row.stale_if_error) + (", invalidated too" if row.serve_invalidated_on_error else "")
+    times = (spell(row.ttl), spell(row.stale_while_revalidate), if_error, spell(row.negative_ttl))
     settle = ",".join(map(spell, row.settle)) or "-"
-    return (name, *map(spell, times), row.scope.value, settle, longer, _origin(layers, name))
+    return (name, *times, row.scope.value, settle, longer, _origin(layers, name))
 
 
 def _origin(layers: Layers, name: str) -> str:

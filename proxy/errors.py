@@ -3,6 +3,8 @@
 The fourth, PolicyError, belongs to the law (policies.rulebook).
 """
 
+from policies.model import Why
+
 
 class ConfigError(Exception):
     """The configuration cannot be used. The message names the file, the key and what is wrong, in one line."""
@@ -15,7 +17,19 @@ class StoreError(Exception):
 class UpstreamError(Exception):
     """Jira could not be asked, or broke off. `sent` tells whether Jira may have seen the request."""
 
+    retry_after: float | None = None
+
     def __init__(self, message: str, *, timeout: bool = False, sent: bool = True) -> None:
         super().__init__(message)
         self.timeout = timeout
         self.sent = sent
+        self.why = Why.TIMEOUT if timeout else Why.UNREACHABLE
+
+
+class NotAsked(UpstreamError):  # noqa: N818 - it says what happened
+    """Jira was left alone, because it wants to be or because it has failed. `retry_after` is in seconds."""
+
+    def __init__(self, message: str, why: Why, retry_after: float) -> None:
+        super().__init__(message, sent=False)
+        self.why = why
+        self.retry_after = retry_after

@@ -13,10 +13,11 @@ from typing import Any, assert_never
 from policies import canon, searches, vary
 from policies.addressed import addressed
 from policies.callers import Anonymous, Caller, Credentialed, Untrackable, identify, partition
+from policies.calls import Call, call_of, client
 from policies.decide import Decision, Fetch, Forward, Refuse, Serve, age_of, decide, in_force, lifetime
 from policies.directives import asked
 from policies.http_freshness import ruling
-from policies.model import Entry, Fence, Freshness, Live, Lookup, Pass, Policy, Read, Request, Why, Write
+from policies.model import Entry, Fence, Freshness, Live, Lookup, Match, Pass, Policy, Read, Request, Why, Write
 from policies.rulebook import Rulebook
 from policies.settle import SERVER_ERROR, Keep, Relay, StandIn
 from proxy import answers, relay
@@ -24,18 +25,20 @@ from proxy.answers import Answer, Renderer, Sending, Whole
 from proxy.changes import Changes
 from proxy.errors import StoreError, UpstreamError
 from proxy.flights import Boarded, Flights, Missed, Seal
+from proxy.governor import Governor
 from proxy.incoming import Incoming
 from proxy.leases import Leases
 from proxy.ratelimit import RateLimit
 from proxy.stores import Store
 from proxy.stores.tasks import finish
 from proxy.trip import Question, Travel, Trip, itself
-from proxy.upstream import Upstream
 from proxy.watch import Watch
 
 _TOO_LARGE_REMEMBERED = 10_000
 # Trips to wait for in vain. One after the other they take longer than asking Jira oneself.
 _PATIENCE = 3
+# What a client is told when there is no answer of Jira's.
+_STATUS = {Why.UNREACHABLE: 502, Why.TIMEOUT: 504, Why.THROTTLED: 429, Why.BREAKER_OPEN: 503, Why.QUEUE_FULL: 503}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Crew:
     changes: Changes
     watch: Watch
     leases: Leases
-    upstream: Upstream
+    governor: Governor
     travel: Travel
     renderer: Renderer
     secret: bytes
@@ -99,8 +102,7 @@ class Journey:
         try:
             return await self._answer(incoming)
         except UpstreamError as error:
-            status, why = (504, Why.TIMEOUT) if error.timeout else (502, Why.UNREACHABLE)
-            return answers.error(status, str(error), why)
+            return answers.error(_STATUS[error.why], str(error), error.why, error.retry_after)
 
     async def _answer(self, incoming: Incoming) -> Answer:
         rulebook = self._crew.rulebook
@@ -118,7 +120,7 @@ class Journey:
             case Write():
                 return await self._finish(self._write(incoming, match, rulebook))
             case Pass(why=why):
-                return await self._forward(incoming, why)
+                return await self._forward(incoming, match, why)
             case never:
                 assert_never(never)
 
@@ -126,21 +128,21 @@ class Journey:
 
     async def _read(self, incoming: Incoming, read: Read, caller: Caller) -> Answer:
         if isinstance(caller, Untrackable):
-            return await self._forward(incoming, caller.why)
+            return await self._forward(incoming, read, caller.why)
         request = incoming.request
         if read.body_matters:
             body = await incoming.body.peek(self._crew.max_body)
             if body is None:
-                return await self._forward(incoming, Why.UNREADABLE_BODY)
+                return await self._forward(incoming, read, Why.UNREADABLE_BODY)
             request = replace(request, body=body)
         read, live = searches.live(request, read)
         attempt: Attempt | Answer = Attempt()
         while isinstance(attempt, Attempt):
             question = await self._question(incoming, request, read, caller, apart=attempt.apart)
             if question is None:
-                return await self._forward(incoming, Why.UNREADABLE_BODY)
+                return await self._forward(incoming, read, Why.UNREADABLE_BODY)
             if question.key in self._too_large:
-                return await self._forward(incoming, Why.TOO_LARGE)
+                return await self._forward(incoming, read, Why.TOO_LARGE)
             question, found = await self._look_up(question, live)
             attempt = await self._act(incoming, question, found, attempt)
         return attempt
@@ -182,9 +184,19 @@ class Journey:
         if key is None:
             return None
         incoming.notes.asked_for(key)
-        leased = isinstance(caller, Anonymous) or self._crew.leases.live(lease)
+        known, leases = isinstance(caller, Credentialed), self._crew.leases
         return Question(
-            request, read, caller, account, leased, key, incoming.pairs, incoming.trail, incoming.site, apart
+            request,
+            read,
+            caller,
+            account,
+            leased=not known or leases.live(lease),
+            outage_leased=not known or leases.live_in_outage(lease),
+            key=key,
+            headers=incoming.pairs,
+            trail=incoming.trail,
+            site=incoming.site,
+            apart=apart,
         )
 
     async def _act(self, incoming: Incoming, question: Question, found: Lookup, attempt: Attempt) -> Answer | Attempt:
@@ -193,14 +205,15 @@ class Journey:
         match decision:
             case Serve(entry, why, refresh):
                 if refresh:
-                    self._in_background(self._refresh(question, found.fence))
+                    self._in_background(self._refresh(replace(question, background=True), found.fence))
+                self._saved(question)
                 incoming.notes.age = age_of(entry, self._crew.clock())
                 return self._serve(question, entry, Sending(why, self._left(question, entry)))
             case Fetch():
                 fence = await self._forced(question, found) if decision.why is Why.REFRESH else found.fence
                 return await self._fetch(incoming, question, decision, fence, attempt)
             case Forward(why):
-                return await self._forward(incoming, why)
+                return await self._forward(incoming, question.read, why)
             case Refuse(why):
                 return answers.error(504, "no fresh answer is cached, and the request allows no other", why)
             case never:
@@ -225,6 +238,7 @@ class Journey:
             policy,
             self._crew.clock(),
             leased=question.leased,
+            outage_leased=question.outage_leased,
             ranged="range" in request.headers,
         )
 
@@ -234,6 +248,9 @@ class Journey:
         return answers.from_entry(
             entry, rendered, question.request, question.site, now=self._crew.clock(), sending=sending
         )
+
+    def _saved(self, question: Question) -> None:
+        self._crew.governor.spending.saved(client(question.caller), question.read.type)
 
     def _left(self, question: Question, entry: Entry) -> float:
         return lifetime(entry, self._policy(question, entry)) - age_of(entry, self._crew.clock())
@@ -262,11 +279,13 @@ class Journey:
             return attempt.alone()
         if trip.settlement is None:
             self._remember_too_large(question.key)
-            return await self._forward(incoming, Why.TOO_LARGE)
+            return await self._forward(incoming, question.read, Why.TOO_LARGE)
         if trip.key is not None:
             incoming.notes.asked_for(trip.key)
         if boarded.led and trip.fetched is not None:
             incoming.notes.waited(trip.fetched.cost)
+        if isinstance(trip.settlement, StandIn):
+            incoming.notes.age = age_of(trip.settlement.entry, self._crew.clock())
         return self._arrived(question, fetch, trip, led=boarded.led)
 
     def _may_share(self, question: Question, trip: Trip) -> bool:
@@ -293,6 +312,8 @@ class Journey:
         return await self._flights.board(question.flight, fence, depart)
 
     def _arrived(self, question: Question, fetch: Fetch, trip: Trip, *, led: bool) -> Whole:
+        if not led:
+            self._saved(question)
         match trip.settlement:
             case StandIn(entry, why):
                 return self._serve(question, entry, Sending(why, self._left(question, entry)))
@@ -317,29 +338,38 @@ class Journey:
 
     # what goes through ------------------------------------------------------------------------------------------------
 
-    async def _forward(self, incoming: Incoming, why: Why) -> Answer:
-        return await relay.forward(self._crew.upstream, incoming, why, self._crew.max_body)
+    async def _forward(self, incoming: Incoming, match: Match, why: Why) -> Answer:
+        return await relay.forward(self._crew.governor, self._call(incoming, match), incoming, why, self._crew.max_body)
+
+    def _call(self, incoming: Incoming, match: Match) -> Call:
+        secret = self._crew.secret
+        return call_of(match, incoming.request, identify(incoming.request, secret), secret)
 
     async def _write(self, incoming: Incoming, write: Write, rulebook: Rulebook) -> Answer:
         """Pass a write on. However it ends, what it may have changed is old before the client hears of it.
 
+        Only one that surely never reached Jira has changed nothing: it leaves what could stand in while Jira is down.
         What that is the rulebook tells by which the write was classified, though another may be in force by then.
         """
         body = await self._json_body(incoming)
         said: Any | None = None
         named: list[str] = []
-        certain = False
+        certain, sent = False, True
         try:
-            reply = await relay.send(self._crew.upstream, incoming)
-            named = addressed(self._crew.upstream.base, incoming.request.path, reply.headers)
+            reply = await relay.send(self._crew.governor, self._call(incoming, write), incoming)
+            named = addressed(self._crew.governor.base, incoming.request.path, reply.headers)
             # A gateway that has lost its patience with Jira does not know either what becomes of the write.
             certain = reply.status < SERVER_ERROR
             answer = await relay.answer(reply, incoming, write.why, self._crew.max_body)
             if isinstance(answer, Whole):
                 said = answers.parsed_answer(answer)
-            return answer
+        except UpstreamError as error:
+            sent = error.sent
+            raise
         finally:
-            await self._invalidate(rulebook.touched(write, body, said, named), certain=certain)
+            if sent:
+                await self._invalidate(rulebook.touched(write, body, said, named), certain=certain)
+        return answer
 
     async def _json_body(self, incoming: Incoming) -> Any | None:
         if not incoming.body.present:

@@ -26,11 +26,12 @@ class Lease:
 
 
 class Leases:
-    """The leases of one tenant, by credential hash."""
+    """The leases of one tenant, by credential hash. `term` and, for while Jira is down, `outage_term` are seconds."""
 
-    def __init__(self, shelf: Shelf, term: float, clock: Callable[[], float]) -> None:
+    def __init__(self, shelf: Shelf, term: float, clock: Callable[[], float], *, outage_term: float = 0.0) -> None:
         self._shelf = shelf
         self._term = term
+        self._grace = max(0.0, outage_term - term)
         self._clock = clock
         self._known: OrderedDict[str, Lease] = OrderedDict()
 
@@ -41,6 +42,10 @@ class Leases:
         was set back: nobody knows how old it is.
         """
         return lease is not None and 0 < lease.until - self._clock() <= self._term
+
+    def live_in_outage(self, lease: Lease | None) -> bool:
+        """Tell whether Jira accepted the credential lately enough to believe it while Jira cannot be asked."""
+        return lease is not None and -self._grace < lease.until - self._clock() <= self._term
 
     async def find(self, credential: str) -> Lease | None:
         """Find the last lease, live or lapsed. Another process may have renewed what lapsed here."""

@@ -8,7 +8,7 @@ when it is asked to `refresh`.
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -40,6 +40,19 @@ class _Refresher(Collector):
     def collect(self) -> Iterable[Metric]:
         self._refresh()
         return ()
+
+
+class Governed(Protocol):
+    """How a governor is: calls that wait for Jira, calls that wait to be made, and whether Jira is left alone."""
+
+    @property
+    def in_flight(self) -> int: ...
+
+    @property
+    def queued(self) -> int: ...
+
+    @property
+    def breaker_open(self) -> bool: ...
 
 
 def share_counts(folder: Path, process: str) -> None:
@@ -93,6 +106,51 @@ class Metrics:
             "Time until Jira's answer began.",
             ("tenant",),
             buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self.calls = Counter(
+            "jira_cache_upstream_calls",
+            "Calls to Jira, by what they ask for.",
+            ("tenant", "type"),
+            registry=self.registry,
+        )
+        self.points = Counter(
+            "jira_cache_upstream_points",
+            "What the calls cost of Jira's quota: a point each, and one for each object read.",
+            ("tenant", "type"),
+            registry=self.registry,
+        )
+        self.saved = Counter(
+            "jira_cache_upstream_calls_saved",
+            "Questions that were answered without a call of their own.",
+            ("tenant", "type"),
+            registry=self.registry,
+        )
+        self.governed = Counter(
+            "jira_cache_governor_events",
+            "What the governor met: a retry, an opened breaker, or a limit of Jira's, by its reach.",
+            ("tenant", "event"),
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "jira_cache_upstream_in_flight",
+            "Calls that wait for Jira's answer.",
+            ("tenant",),
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
+        self.queued = Gauge(
+            "jira_cache_upstream_queued",
+            "Calls that wait to be made.",
+            ("tenant",),
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
+        self.breaker_open = Gauge(
+            "jira_cache_upstream_breaker_open",
+            "1 while Jira is left alone because it has failed.",
+            ("tenant",),
+            multiprocess_mode="livemax",
             registry=self.registry,
         )
         self.invalidations = Counter(
@@ -187,6 +245,18 @@ class Metrics:
             size.set(now.bytes)
             evictions.inc(now.evictions - evicted)
             evicted = now.evictions
+
+        self.keep(note)
+
+    def govern(self, tenant: str, governed: Governed) -> None:
+        """Show how the governor of a tenant's Jira is."""
+        in_flight, queued = self.in_flight.labels(tenant), self.queued.labels(tenant)
+        breaker_open = self.breaker_open.labels(tenant)
+
+        def note() -> None:
+            in_flight.set(governed.in_flight)
+            queued.set(governed.queued)
+            breaker_open.set(governed.breaker_open)
 
         self.keep(note)
 

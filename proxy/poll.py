@@ -4,10 +4,8 @@ Such a poll shows what that account may browse, and it does not show what was de
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlencode
@@ -16,10 +14,14 @@ import orjson
 
 from policies import login
 from policies.callers import Credentialed
+from policies.calls import Call
 from policies.channel import Found, jira_time
+from policies.model import Why
+from policies.throttle import retry_after
 from proxy.answers import decoded
-from proxy.errors import UpstreamError
-from proxy.upstream import Reply, Upstream
+from proxy.errors import NotAsked, UpstreamError
+from proxy.governor import Governor, Outgoing
+from proxy.upstream import Reply
 
 _PAGES, _PAGE = 10, 500
 _LARGEST = 8 * 1024 * 1024
@@ -27,6 +29,8 @@ _TOTAL = 60.0
 _OK, _THROTTLED = 200, 429
 _REFUSED = frozenset({401, 403})
 _NOT_HERE = frozenset({404, 405, 410})
+# It is repeated by the next poll anyway; but it may be held back for a while, page by page.
+_CALL = Call(caller="repair", app="repair", type="repair", endpoint="", background=True, patience=30.0)
 _CLOUD, _DATA_CENTER = "/rest/api/3/search/jql", "/rest/api/2/search"
 
 Place = Mapping[str, str | int]
@@ -70,10 +74,14 @@ class _Page:
 
 
 class Poll:
-    """Polls one Jira. `credential` is the value of an Authorization header; `cloud` says which Jira it seems to be."""
+    """Polls one Jira. `credential` is the value of an Authorization header; `cloud` says which Jira it seems to be.
 
-    def __init__(self, upstream: Upstream, credential: str, *, cloud: bool) -> None:
-        self._upstream = upstream
+    `clock` is Unix time, for the dates until which Jira wants to be left alone.
+    """
+
+    def __init__(self, governor: Governor, credential: str, *, cloud: bool, clock: Callable[[], float]) -> None:
+        self._governor = governor
+        self._clock = clock
         self._headers = [("Authorization", credential), ("Accept", "application/json"), ("Accept-Encoding", "gzip")]
         self._cloud = cloud
 
@@ -98,16 +106,16 @@ class Poll:
         jql = f"updated >= -{minutes}m ORDER BY updated DESC"
         asked = {"jql": jql, "fields": "updated,project", "maxResults": _PAGE}
         path = _CLOUD if self._cloud else _DATA_CENTER
+        outgoing = Outgoing("GET", f"{path}?{urlencode({**asked, **place})}", self._headers)
         try:
             async with asyncio.timeout(_TOTAL):
-                reply = await self._upstream.send("GET", f"{path}?{urlencode({**asked, **place})}", self._headers)
-                try:
-                    body, whole = await reply.read(_LARGEST)
-                finally:
-                    reply.close()
+                reply, body = await self._governor.ask(replace(_CALL, endpoint=f"GET {path}"), outgoing, _whole)
+        except NotAsked as spared:
+            throttled = spared.why is Why.THROTTLED
+            return Failed(Outcome.THROTTLED if throttled else Outcome.UNREACHABLE, spared.retry_after or 0.0)
         except (UpstreamError, TimeoutError):
             return Failed(Outcome.UNREACHABLE)
-        return self._read(reply, body if whole else b"")
+        return self._read(reply, body)
 
     def _read(self, reply: Reply, body: bytes) -> _Page | Failed:
         headers, status = reply.headers, reply.status
@@ -116,25 +124,25 @@ class Poll:
         if status in _REFUSED or isinstance(seen_as, login.Refused):
             return Failed(Outcome.REFUSED)
         if status == _THROTTLED:
-            return Failed(Outcome.THROTTLED, retry_after(headers.get("retry-after", "")))
+            return Failed(Outcome.THROTTLED, self._pause(headers))
         if status in _NOT_HERE:
             self._cloud = not self._cloud  # each kind of Jira has one of the two; the next poll tries the other
             return Failed(Outcome.UNREADABLE)
         if status != _OK:
-            return Failed(Outcome.UNREACHABLE, retry_after(headers.get("retry-after", "")))
+            return Failed(Outcome.UNREACHABLE, self._pause(headers))
         return _page_of(headers, body) or Failed(Outcome.UNREADABLE)
 
+    def _pause(self, headers: Mapping[str, str]) -> float:
+        return retry_after(headers.get("retry-after", ""), self._clock())
 
-def retry_after(value: str) -> float:
-    """Read how many seconds a Retry-After header asks for; 0 for none. A date is taken against our own clock."""
-    if value.isascii() and value.isdigit():
-        return float(value)
+
+async def _whole(reply: Reply) -> tuple[Reply, bytes]:
+    """Read an answer; nothing of one that is too large."""
     try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
-        return 0.0
-    moment = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+        body, whole = await reply.read(_LARGEST)
+    finally:
+        reply.close()
+    return reply, body if whole else b""
 
 
 def _page_of(headers: Mapping[str, str], body: bytes) -> _Page | None:

@@ -4,7 +4,6 @@ A client's minute begins with its first request. Nobody is refused because the s
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import assert_never
 
 from policies.callers import Anonymous, Credentialed, Untrackable, identify, keyed_hash
@@ -85,5 +84,4 @@ class RateLimit:
 
     def _refused(self, seconds: int) -> Whole:
         line = f"this client has made its {self._most} requests of this minute; try again in {seconds} s"
-        refused = answers.error(_TOO_MANY, line, Why.CLIENT_LIMIT)
-        return replace(refused, headers=[*refused.headers, ("Retry-After", str(seconds))])
+        return answers.error(_TOO_MANY, line, Why.CLIENT_LIMIT, seconds)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from policies import links
 from policies.cachestatus import cache_status
+from policies.calls import Call
 from policies.headers import end_to_end
 from policies.model import Why
 from proxy.answers import (
@@ -24,8 +25,9 @@ from proxy.answers import (
     relayed,
 )
 from proxy.errors import UpstreamError
+from proxy.governor import Governor, Outgoing
 from proxy.incoming import VIA, Incoming
-from proxy.upstream import Reply, Upstream
+from proxy.upstream import Reply
 
 _PIECE = 256 * 1024
 # Set by us or by the HTTP client underneath; and words to this cache that mean nothing to Jira.
@@ -35,20 +37,25 @@ _REPLACED = frozenset(
 _BODILESS = frozenset({204, 304})
 
 
-async def send(upstream: Upstream, incoming: Incoming) -> Reply:
+async def send(governor: Governor, call: Call, incoming: Incoming) -> Reply:
     """Send a client's request on, its body as it arrives."""
     request = incoming.request
     target = f"{request.path}?{request.query}" if request.query else request.path
+    outgoing = Outgoing(request.method, target, _forwarded(incoming), incoming.body.rest())
     departed = time.perf_counter()
     try:
-        return await upstream.send(request.method, target, _forwarded(incoming), incoming.body.rest())
+        return await governor.ask(call, outgoing, _as_it_comes)
     finally:
         incoming.notes.waited(time.perf_counter() - departed)
 
 
-async def forward(upstream: Upstream, incoming: Incoming, why: Why, max_body: int) -> Answer:
+async def forward(governor: Governor, call: Call, incoming: Incoming, why: Why, max_body: int) -> Answer:
     """Pass a request on and its answer back."""
-    return await answer(await send(upstream, incoming), incoming, why, max_body)
+    return await answer(await send(governor, call, incoming), incoming, why, max_body)
+
+
+async def _as_it_comes(reply: Reply) -> Reply:
+    return reply
 
 
 async def answer(reply: Reply, incoming: Incoming, why: Why, max_body: int) -> Answer:

@@ -154,6 +154,21 @@ class Repair(Section):
     """How far to look back beyond the time since the last answer, because Jira's index lags."""
 
 
+class Governor(Section):
+    """How fast and how often Jira may be asked."""
+
+    max_concurrency: int = Field(default=64, gt=0)
+    """Calls to Jira that wait for an answer at the same time; those that stream a body up do not count."""
+    max_queue: int = Field(default=1000, ge=0)
+    """Calls that may wait, for a turn or because Jira says so; one more gets 503."""
+    max_wait: Duration = 5.0
+    """How long a request waits when Jira wants to be asked less often, before it gets 429."""
+    retries: int = Field(default=2, ge=0)
+    """How often a read is tried again within max_wait after 429, 502, 503, 504 or a lost connection."""
+    breaker_failures: int = Field(default=5, gt=0)
+    """Failed calls in a row after which Jira is left alone for some seconds."""
+
+
 class Tenant(Section):
     """A Jira behind the proxy, and how its callers reach it."""
 
@@ -171,6 +186,10 @@ class Tenant(Section):
     """Looking for changes that no webhook announced."""
     lease: Duration = 300.0
     """How long a credential that Jira accepted is believed."""
+    outage_lease: Duration = 1800.0
+    """How long it is believed while Jira is down."""
+    governor: Governor = Governor()
+    """How fast and how often Jira may be asked."""
     ca_file: Annotated[str | None, BlankIsNone] = None
     """PEM file of the authorities that may vouch for the upstream; null: the system's."""
 
@@ -184,6 +203,8 @@ class PolicyRow(Section):
     """How long after that it is still served while a new one is fetched."""
     stale_if_error: Duration = 3600.0
     """How long after that it is still served when Jira fails."""
+    serve_invalidated_on_error: bool = False
+    """Whether one that a change made old is served as well when Jira is down."""
     negative_ttl: Duration = 30.0
     """How long a 404 is believed."""
     scope: Scope = Scope.CREDENTIAL

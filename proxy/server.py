@@ -57,13 +57,17 @@ class Running:
 
 
 async def start(
-    config: Config, environ: Mapping[str, str] = os.environ, clock: Callable[[], float] | None = None
+    config: Config,
+    environ: Mapping[str, str] = os.environ,
+    clock: Callable[[], float] | None = None,
+    **environment: Any,
 ) -> Running:
     """Put everything together and listen. Raises ConfigError where the start must stop.
 
-    `clock` tells the Unix time that the age of answers is measured by, if not the one of the machine.
+    `clock` tells the Unix time that the age of answers is measured by, if not the one of the machine; what else of the
+    world may be replaced, `App` tells.
     """
-    app = App(config, environ, clock or Steady())
+    app = App(config, environ, clock or Steady(), **environment)
     patience = Patience()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(lambda: app.close(patience.left()))

@@ -12,6 +12,7 @@ from typing import Any
 from policies.cachestatus import HITS
 from policies.model import Forwarded, Why
 from proxy.checkup import aligned
+from proxy.governor import Governor
 from proxy.metrics import Metrics, Sample
 from proxy.stores.failopen import FailOpen
 
@@ -19,8 +20,11 @@ _HITS = frozenset(why.word for why in HITS)
 _MISSED = frozenset({Forwarded.URI_MISS, Forwarded.STALE, Forwarded.REQUEST})
 _MISSES = frozenset(why.word for why in Why if why.forwarded in _MISSED)
 
+_SPENT = {"calls": "calls", "points": "points", "saved": "calls_saved"}
 _HELD = {"entries": "entries", "bytes": "bytes", "evictions": "evictions_total"}
 _COLUMNS = ("tenant", "requests", "hits", "hit ratio", "to Jira", "invalidations", "store", *_HELD)
+_ASKING = ("tenant", "Jira", "breaker", "in flight", "queued", "calls", "points", "saved")
+_GOVERNED = ("state", "breaker", "in_flight", "queued")
 _TABLES = {"type why": "requests", "status": "upstream", "source": "invalidations"}
 
 _Row = tuple[str, ...]
@@ -28,16 +32,26 @@ _Row = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Tells what the counters say. `stores` has the store of each tenant."""
+    """Tells what the counters say. `stores` and `governors` have those of each tenant."""
 
     metrics: Metrics
     stores: Mapping[str, FailOpen]
+    governors: Mapping[str, Governor]
 
     def tell(self, uptime: float) -> dict[str, Any]:
         """Tell everything. `uptime` is seconds."""
         counts = self.metrics.read()
-        tenants = {name: _tenant(_Counts(counts, name), store) for name, store in self.stores.items()}
+        tenants = {
+            name: _tenant(_Counts(counts, name), store) | {"governor": self._governed(_Counts(counts, name))}
+            for name, store in self.stores.items()
+        }
         return {"version": version("jira-cache-proxy"), "uptime": round(uptime, 1), "tenants": tenants}
+
+    def _governed(self, counts: "_Counts") -> dict[str, Any]:
+        """Tell how this process's governor is, what calls to Jira were made and saved, and who asks most of it."""
+        governor = self.governors[counts.tenant]
+        spent = {key: counts.by("type", f"upstream_{name}_total") for key, name in _SPENT.items()}
+        return governor.report() | spent | {"callers": governor.spending.callers()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +99,8 @@ def as_text(told: Mapping[str, Any]) -> Iterator[str]:
     yield f"jira-cache {told['version']}, up {told['uptime']:.0f}s"
     yield ""
     yield from aligned([_COLUMNS, *(_summary(name, tenant) for name, tenant in told["tenants"].items())])
+    yield ""
+    yield from aligned([_ASKING, *(_asking(name, tenant["governor"]) for name, tenant in told["tenants"].items())])
     for title, key in _TABLES.items():
         rows = [row for name, tenant in told["tenants"].items() for row in _rows(name, tenant[key])]
         if rows:
@@ -98,6 +114,10 @@ def _summary(name: str, tenant: Mapping[str, Any]) -> _Row:
     held = (str(store.get(key, "-")) for key in _HELD)
     shown = "-" if ratio is None else f"{ratio:.1%}"
     return (name, str(tenant["total"]), str(tenant["hits"]), shown, str(sent), str(announced), store["state"], *held)
+
+
+def _asking(name: str, governed: Mapping[str, Any]) -> _Row:
+    return (name, *(str(governed[key]) for key in _GOVERNED), *(str(sum(governed[key].values())) for key in _SPENT))
 
 
 def _rows(name: str, counts: Mapping[str, Any]) -> Iterator[_Row]:

@@ -12,13 +12,15 @@ from typing import assert_never
 
 from policies import canon, conditional, login, validation, vary
 from policies.callers import Anonymous, Audience, Credentialed, audience, keyed_hash, partition
+from policies.calls import Call, call_of
 from policies.decide import Fetch, in_force
 from policies.headers import OF_THE_ORIGIN, end_to_end, replayable
 from policies.http_date import spelled
 from policies.http_freshness import Arrival
 from policies.links import Site
-from policies.model import Entry, Fence, Read, Request, Why
+from policies.model import Entry, Fence, Read, Request
 from policies.names import MANY, Names, by_index
+from policies.points import objects
 from policies.reconcile import reconcilable, reconciled
 from policies.references import references
 from policies.searches import ISSUES, SEARCHES
@@ -27,10 +29,11 @@ from policies.settle import Reply as LawReply
 from proxy.answers import Fetched, Pairs, TooLargeError, decoded, is_json_answer, parsed
 from proxy.errors import UpstreamError
 from proxy.flights import Landing, Seal
+from proxy.governor import Governor, Outgoing
 from proxy.leases import Leases
 from proxy.recent import Recent
 from proxy.stores import Landings, Store
-from proxy.upstream import Reply, Upstream, joined
+from proxy.upstream import Reply, joined
 
 # Conditions and ranges are about our answers, not Jira's; hosts the client called us by must not get into a body that
 # others will read; and the coding is ours to choose.
@@ -67,9 +70,11 @@ _CLAIM = 3.0
 class Question:
     """A cacheable request and who asks it.
 
-    `key` is where its answer would be; `leased` tells that Jira accepted the caller lately. Until it has, or when the
-    question must be asked `apart` for another reason, only the same caller may share the trip. `variant` is what ends
-    the key of an answer that is not the first one kept, where the origin chooses among several (policies.vary).
+    `key` is where its answer would be; `leased` tells that Jira accepted the caller lately, `outage_leased` that it did
+    so lately enough to be believed while Jira is down. Until it has, or when the question must be asked `apart` for
+    another reason, only the same caller may share the trip. `variant` is what ends the key of an answer that is not the
+    first one kept, where the origin chooses among several (policies.vary). Nobody waits for an answer in the
+    `background`.
     """
 
     request: Request
@@ -77,12 +82,14 @@ class Question:
     caller: Anonymous | Credentialed
     account: str
     leased: bool
+    outage_leased: bool
     key: str
     headers: Pairs
     trail: Callable[[], Pairs]
     site: Site
     apart: bool = False
     variant: str = ""
+    background: bool = False
 
     @property
     def flight(self) -> str:
@@ -122,7 +129,7 @@ class Travel:
     def __init__(
         self,
         *,
-        upstream: Upstream,
+        governor: Governor,
         store: Store,
         landings: Landings,
         leases: Leases,
@@ -135,7 +142,7 @@ class Travel:
         total: float,
         clock: Callable[[], float],
     ) -> None:
-        self._upstream = upstream
+        self._governor = governor
         self._store = store
         self._landings = landings
         self._leases = leases
@@ -169,10 +176,12 @@ class Travel:
 
     async def _ask(self, question: Question, fetch: Fetch, fence: Fence | None, seal: Seal) -> Trip:
         try:
-            fetched, verdict = await self._answered(question, fetch.held)
+            fetched, verdict = await self._answered(question, self._call(question, fetch), fetch.held)
         except UpstreamError as error:
-            failure = Failure(Why.TIMEOUT if error.timeout else Why.UNREACHABLE)
-            settlement = settle(failure, login.Accepted(""), fetch.fallback, question.read.policy, question.read.type)
+            read, failure = question.read, Failure(error.why)
+            settlement = settle(
+                failure, login.Accepted(""), fetch.fallback, read.policy, read.type, last_resort=fetch.last_resort
+            )
             if isinstance(settlement, Fail):
                 raise
             return Trip(alive=False, settlement=settlement)
@@ -182,21 +191,29 @@ class Travel:
         await self._learn(question.caller, verdict)
         return await self._settled(question, fetch, fence, fetched, verdict)
 
-    async def _answered(self, question: Question, held: Entry | None) -> tuple[Fetched | None, login.Login | None]:
+    async def _answered(
+        self, question: Question, call: Call, held: Entry | None
+    ) -> tuple[Fetched | None, login.Login | None]:
         """Ask Jira, and tell what the answer says of the caller; nothing if it is too large to be read whole.
 
         A kept answer that Jira confirms to somebody it did not let in was perhaps never for them, so it is asked for
         anew, without a condition. The same if what was confirmed is another answer.
         """
-        fetched = await self._fetch(question, held)
+        fetched = await self._fetch(question, call, held)
         verdict = None if fetched is None else self._judge(question, fetched)
         if held is None or fetched is None or not fetched.confirmed:
             return fetched, verdict
         if isinstance(verdict, login.Accepted) and validation.confirms(held, fetched.headers):
             return fetched, verdict
-        return await self._answered(question, None)
+        return await self._answered(question, call, None)
 
-    async def _fetch(self, question: Question, held: Entry | None) -> Fetched | None:
+    def _call(self, question: Question, fetch: Fetch) -> Call:
+        """Describe the call. Who has something else to show waits neither for Jira's limits nor for a second try."""
+        call = call_of(question.read, question.request, question.caller, self._secret)
+        patience = 0.0 if fetch.fallback is not None or question.background else None
+        return replace(call, background=question.background, patience=patience)
+
+    async def _fetch(self, question: Question, call: Call, held: Entry | None) -> Fetched | None:
         """Ask Jira and read the answer; None if it is too large to be read whole. With `held`, whether it has another.
 
         Raises UpstreamError.
@@ -213,20 +230,28 @@ class Travel:
         departed = time.perf_counter()
         try:
             async with asyncio.timeout(self._total):
-                reply = await self._upstream.send(method, target, headers, request.body or None)
-                try:
-                    body, whole = await reply.read(self._max_body)
-                finally:
-                    reply.close()
+                outgoing = Outgoing(method, target, headers, request.body or None)
+                reply, body, whole = await self._governor.ask(call, outgoing, self._read)
         except TimeoutError as error:
             raise UpstreamError("Jira took too long to answer", timeout=True) from error
         cost = time.perf_counter() - departed
         if held is not None and reply.status == validation.NOT_MODIFIED:
             return _confirmed(held, reply, cost)
+        if not whole:
+            return None
         try:
-            return _fetched(reply, body, self._max_body, cost) if whole else None
+            fetched = _fetched(reply, body, self._max_body, cost)
         except TooLargeError:
             return None
+        self._governor.spending.read(call.caller, call.type, fetched.objects)
+        return fetched
+
+    async def _read(self, reply: Reply) -> tuple[Reply, bytes, bool]:
+        try:
+            body, whole = await reply.read(self._max_body)
+        finally:
+            reply.close()
+        return reply, body, whole
 
     def _judge(self, question: Question, fetched: Fetched) -> login.Login:
         self._site_names = self._site_names or login.account_named(fetched.headers) is not None
@@ -259,7 +284,15 @@ class Travel:
         arrival = Arrival(self._clock(), fetched.cost)
         reply = LawReply(fetched.status, fetched.headers, fetched.body, fetched.plain is not None, arrival)
         policy = in_force(read.policy, arrival.at, self._trusted_since())
-        settlement = settle(reply, verdict, fetch.fallback, policy, read.type, audience=_audience(question, verdict))
+        settlement = settle(
+            reply,
+            verdict,
+            fetch.fallback,
+            policy,
+            read.type,
+            audience=_audience(question, verdict),
+            last_resort=fetch.last_resort,
+        )
         if not isinstance(verdict, login.Accepted):
             return Trip(alive=False, settlement=settlement, fetched=fetched, turned_away=question.caller)
         if not isinstance(settlement, Keep):
@@ -330,16 +363,20 @@ def _confirmed(held: Entry, reply: Reply, cost: float) -> Fetched:
 
 def _fetched(reply: Reply, body: bytes, limit: int, cost: float) -> Fetched:
     headers = reply.headers
-    return Fetched(reply.status, reply.pairs, headers, body, _plain(headers, body, limit), cost)
+    plain, shown = _plain(headers, body, limit)
+    return Fetched(reply.status, reply.pairs, headers, body, plain, cost, shown)
 
 
-def _plain(headers: dict[str, str], body: bytes, limit: int) -> bytes | None:
+def _plain(headers: dict[str, str], body: bytes, limit: int) -> tuple[bytes | None, int]:
+    """Decode a body, and count the objects that it shows."""
     try:
         plain = decoded(body, headers.get("content-encoding", "").lower(), limit)
     except TooLargeError:
         raise
     except ValueError:
-        return None
+        return None, 0
+    if not is_json_answer(headers.get("content-type", "")):
+        return plain, 0
+    said = parsed(plain)
     # An answer that ended early without saying so shows in JSON that does not parse.
-    broken = is_json_answer(headers.get("content-type", "")) and parsed(plain) is None and plain != b"null"
-    return None if broken else plain
+    return (None, 0) if said is None and plain != b"null" else (plain, objects(said))

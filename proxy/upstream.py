@@ -7,7 +7,7 @@ changing a coding. aiohttp's errors become UpstreamError here.
 import io
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # documented, but not in typeshed
 
@@ -154,7 +154,16 @@ def _session(connector: aiohttp.TCPConnector, timeouts: Timeouts) -> aiohttp.Cli
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect, sock_read=timeouts.read),
         max_line_size=_LONGEST_HEADER,
         max_field_size=_LONGEST_HEADER,
+        middlewares=(_once,),
     )
+
+
+async def _once(
+    request: aiohttp.ClientRequest, send: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+) -> aiohttp.ClientResponse:
+    """Send a request, and hide from aiohttp that it failed: it would repeat even PUT and DELETE (proxy.governor)."""
+    with _translated():
+        return await send(request)
 
 
 def proxy_for(base: str, environ: Mapping[str, str]) -> str | None:

@@ -22,6 +22,7 @@ from proxy.metrics import Metrics, Usage
 from proxy.purge import Everything, Pattern, Project, PurgeError, Purges, Tags, Type, change, parse
 from proxy.service import AsyncCacheService
 from proxy.signin import SignIn
+from proxy.spending import Spending
 from proxy.stats import Stats, as_text
 
 TYPES = frozenset({"issue", "search", "user"})
@@ -294,6 +295,14 @@ class AStore:
     state = "ok"
 
 
+class AGovernor:
+    def __init__(self):
+        self.spending = Spending(lambda type_, account: None)
+
+    def report(self):
+        return {"state": "ok", "breaker": "closed", "held": {}, "in_flight": 2, "queued": 0}
+
+
 def test_stats_are_what_the_metrics_say():
     metrics = Metrics()
     for kind, why, times in [("issue", "fresh", 3), ("issue", "miss", 1), ("-", "write", 2), ("search", "negative", 1)]:
@@ -302,7 +311,12 @@ def test_stats_are_what_the_metrics_say():
     metrics.upstream.labels("acme", "200").inc(3)
     metrics.invalidations.labels("acme", "purge").inc()
     metrics.watch("acme", lambda: Usage(2, 300, 1))
-    told = Stats(metrics, {"acme": AStore(), "quiet": AStore()}).tell(12.34)
+    metrics.calls.labels("acme", "issue").inc(3)
+    metrics.points.labels("acme", "issue").inc(8)
+    metrics.saved.labels("acme", "issue").inc(4)
+    governors = {"acme": AGovernor(), "quiet": AGovernor()}
+    governors["acme"].spending.called("c0ffee", "issue")
+    told = Stats(metrics, {"acme": AStore(), "quiet": AStore()}, governors).tell(12.34)
     assert told["uptime"] == 12.3
     assert told["tenants"]["acme"] == {
         "requests": {"issue": {"fresh": 3, "miss": 1}, "-": {"write": 2}, "search": {"negative": 1}},
@@ -312,6 +326,17 @@ def test_stats_are_what_the_metrics_say():
         "upstream": {"200": 3},
         "invalidations": {"purge": 1},
         "store": {"state": "ok", "entries": 2, "bytes": 300, "evictions": 1},
+        "governor": {
+            "state": "ok",
+            "breaker": "closed",
+            "held": {},
+            "in_flight": 2,
+            "queued": 0,
+            "calls": {"issue": 3},
+            "points": {"issue": 8},
+            "saved": {"issue": 4},
+            "callers": [{"caller": "c0ffee", "types": {"issue": {"calls": 1, "points": 1, "saved": 0}}}],
+        },
     }
     assert told["tenants"]["quiet"]["hit_ratio"] is None
     assert told["tenants"]["quiet"]["store"] == {"state": "ok"}
@@ -319,6 +344,10 @@ def test_stats_are_what_the_metrics_say():
         "tenant  requests  hits  hit ratio  to Jira  invalidations  store  entries  bytes  evictions",
         "acme    7         4     80.0%      3        1              ok     2        300    1",
         "quiet   0         0     -          0        0              ok     -        -      -",
+        "",
+        "tenant  Jira  breaker  in flight  queued  calls  points  saved",
+        "acme    ok    closed   2          0       3      8       4",
+        "quiet   ok    closed   2          0       0      0       0",
         "",
         "tenant  type    why       count",
         "acme    issue   fresh     3",

@@ -47,6 +47,7 @@ def test_the_shipped_configuration_has_every_key():
         **{name: tree[name] for name in ("admin", "store", "timeouts", "limits", "log")},
         "tenants": tree["tenants"]["default"],
         "repair": tree["tenants"]["default"]["repair"],
+        "governor": tree["tenants"]["default"]["governor"],
         "policies": tree["policies"]["issue"],
     }
     assert {name: list(keys) for name, keys in shown.items()} == {

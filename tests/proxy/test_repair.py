@@ -3,17 +3,15 @@
 import asyncio
 import gzip
 import json
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from urllib.parse import parse_qsl
 
 import pytest
 
 from policies.channel import Channel, Found, Round, Terms, Told
-from policies.model import EVERYTHING
+from policies.model import EVERYTHING, Why
 from policies.names import Names
-from proxy.errors import StoreError, UpstreamError
-from proxy.poll import Failed, Outcome, Poll, Polled, retry_after
+from proxy.errors import NotAsked, StoreError, UpstreamError
+from proxy.poll import Failed, Outcome, Poll, Polled
 from proxy.repair import Repair
 from proxy.stores.memory import MemoryStore
 from proxy.watch import LOOKS, Watch
@@ -284,13 +282,18 @@ async def test_what_comes_late_does_not_hide_what_is_newer(process):
 
 
 class Jira:
-    """An upstream that gives the answers it is told to, one after the other."""
+    """A governor that gives the answers it is told to, one after the other."""
 
     def __init__(self, *answers):
         self._answers = list(answers)
         self.asked = []
 
-    async def send(self, method, target, headers, body=None):
+    async def ask(self, call, outgoing, take):
+        assert call.background
+        answer = self._answer(*outgoing)
+        return await take(answer)
+
+    def _answer(self, method, target, headers, body):
         path, _, query = target.partition("?")
         self.asked.append((method, path, dict(parse_qsl(query)), dict(headers)))
         answer = self._answers.pop(0)
@@ -321,7 +324,7 @@ async def test_pages_of_data_center_are_followed_by_count():
         Reply(200, {"startAt": 0, "total": 3, "issues": [issue(1), issue(2)]}),
         Reply(200, {"startAt": 2, "total": 3, "issues": [issue(3)]}),
     )
-    polled = await Poll(jira, "Basic abc", cloud=False).ask(4)
+    polled = await Poll(jira, "Basic abc", cloud=False, clock=Clock()).ask(4)
     assert polled == Polled(tuple(Found(str(n), f"PROJ-{n}", 10.0) for n in (1, 2, 3)))
     assert [path for _, path, _, _ in jira.asked] == ["/rest/api/2/search"] * 2
     assert [query.get("startAt") for _, _, query, _ in jira.asked] == [None, "2"]
@@ -335,7 +338,7 @@ async def test_pages_of_cloud_are_followed_by_token():
         Reply(200, {"issues": [issue(1)], "nextPageToken": "t/1"}),
         Reply(200, gzip.compress(said), content_encoding="gzip"),
     )
-    polled = await Poll(jira, "Bearer x", cloud=True).ask(3)
+    polled = await Poll(jira, "Bearer x", cloud=True, clock=Clock()).ask(3)
     assert isinstance(polled, Polled)
     assert [each.id for each in polled.found] == ["1", "2"]
     assert [(path, query.get("nextPageToken")) for _, path, query, _ in jira.asked] == [
@@ -346,7 +349,7 @@ async def test_pages_of_cloud_are_followed_by_token():
 
 async def test_pages_are_not_turned_without_end():
     jira = Jira(*(Reply(200, {"issues": [issue(n)], "nextPageToken": str(n)}) for n in range(99)))
-    polled = await Poll(jira, "Bearer x", cloud=True).ask(3)
+    polled = await Poll(jira, "Bearer x", cloud=True, clock=Clock()).ask(3)
     assert not polled.whole
     assert len(jira.asked) == 10
 
@@ -355,6 +358,8 @@ async def test_pages_are_not_turned_without_end():
     ("reply", "failure"),
     [
         (UpstreamError("gone"), Failed(Outcome.UNREACHABLE)),
+        (NotAsked("not now", Why.THROTTLED, 8.0), Failed(Outcome.THROTTLED, 8.0)),
+        (NotAsked("down", Why.BREAKER_OPEN, 2.0), Failed(Outcome.UNREACHABLE, 2.0)),
         (Reply(401), Failed(Outcome.REFUSED)),
         (Reply(403), Failed(Outcome.REFUSED)),
         (Reply(200, {"issues": []}, x_seraph_loginreason="AUTHENTICATED_FAILED"), Failed(Outcome.REFUSED)),
@@ -372,37 +377,26 @@ async def test_pages_are_not_turned_without_end():
     ],
 )
 async def test_an_answer_that_tells_nothing_is_a_failure(reply, failure):
-    assert await Poll(Jira(reply), "Basic abc", cloud=False).ask(3) == failure
+    assert await Poll(Jira(reply), "Basic abc", cloud=False, clock=Clock()).ask(3) == failure
 
 
 async def test_the_projects_of_what_changed_are_kept(process):
     project = {"id": "7", "key": "PROJ", "name": "The Project"}
     shown = issue(1)
     shown["fields"]["project"] = project
-    polled = await Poll(Jira(Reply(200, {"issues": [shown, issue(2)]})), "Basic abc", cloud=True).ask(3)
+    polled = await Poll(Jira(Reply(200, {"issues": [shown, issue(2)]})), "Basic abc", cloud=True, clock=Clock()).ask(3)
     assert polled.projects == {"PROJ": project}
 
 
 async def test_a_failure_on_a_later_page_is_a_failure_of_the_poll():
     jira = Jira(Reply(200, {"issues": [issue(1)], "nextPageToken": "t"}), Reply(500))
-    assert await Poll(jira, "Basic abc", cloud=True).ask(3) == Failed(Outcome.UNREACHABLE)
+    assert await Poll(jira, "Basic abc", cloud=True, clock=Clock()).ask(3) == Failed(Outcome.UNREACHABLE)
 
 
 @pytest.mark.parametrize("status", [404, 405, 410])
 async def test_a_jira_that_is_of_the_other_kind_is_asked_as_such_the_next_time(status):
     jira = Jira(Reply(status), Reply(200, {"issues": []}))
-    poll = Poll(jira, "Basic abc", cloud=False)
+    poll = Poll(jira, "Basic abc", cloud=False, clock=Clock())
     assert await poll.ask(3) == Failed(Outcome.UNREADABLE)
     assert await poll.ask(3) == Polled(())
     assert [path for _, path, _, _ in jira.asked] == ["/rest/api/2/search", "/rest/api/3/search/jql"]
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"), [("", 0), ("0", 0), ("12", 12), ("-1", 0), ("soon", 0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0)]
-)
-def test_retry_after_counts_seconds(value, seconds):
-    assert retry_after(value) == seconds
-
-
-def test_retry_after_may_be_a_date():
-    assert 50 < retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)) <= 60

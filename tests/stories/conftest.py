@@ -215,11 +215,14 @@ def on_loopback(upstream: str, settings: dict) -> dict:
 
 @pytest.fixture
 async def new_proxy(stack, session, origin):
-    """Start proxies; `settings` are config.yaml's keys. Without tenants, the one upstream is `origin`."""
+    """Start proxies; `settings` are config.yaml's keys. Without tenants, the one upstream is `origin`.
 
-    async def start(environ=None, clock=time.time, **settings) -> Proxy:
+    `world` has what else of the world is replaced: `sleep`, `draw`, `steady`.
+    """
+
+    async def start(environ=None, clock=time.time, world=None, **settings) -> Proxy:
         config = Config.model_validate(on_loopback(origin.url, settings))
-        running = await server.start(config, environ or {}, clock)
+        running = await server.start(config, environ or {}, clock, **(world or {}))
         stack.push_async_callback(running.stop)
         return Proxy(running, f"http://{running.address}", session)
 

@@ -498,7 +498,7 @@ async def test_an_answer_that_breaks_off_is_never_kept(new_proxy, new_bytes_orig
         )
         await writer.drain()
 
-    tenants = {"default": {"upstream": await new_bytes_origin(cut_off)}}
+    tenants = {"default": {"upstream": await new_bytes_origin(cut_off), "governor": {"retries": 0}}}
     proxy = await new_proxy(clock=clock, routes=ROUTES, policies=POLICIES, tenants=tenants)
     assert [(await proxy.get(THING)).status for _ in range(2)] == [502, 502]
     assert len(calls) == 2
