@@ -52,6 +52,9 @@ class Flights(Generic[L]):
     def __len__(self) -> int:
         return len(self._flights)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._flights
+
     async def board(self, key: str, fence: Fence | None, depart: Depart[L]) -> Boarded[L]:
         """Wait for the trip that is under way for `key`, or make it by `depart`.
 

@@ -204,7 +204,7 @@ class Journey:
         decision = self._decide(question, found)
         match decision:
             case Serve(entry, why, refresh):
-                if refresh:
+                if refresh and question.flight not in self._flights:
                     self._in_background(self._refresh(replace(question, background=True), found.fence))
                 self._saved(question)
                 incoming.notes.age = age_of(entry, self._crew.clock())

@@ -1,4 +1,4 @@
--- KEYS: claim. ARGV: the token that it was made with; the channel on which waiters listen; how many milliseconds the
+-- KEYS: claim. ARGV: the token of the process; the channel on which waiters listen; how many milliseconds the
 -- claim is marked as landed, 0 for not at all.
 -- A claim that lapsed may be another's by now. The waiters are woken all the same: they look for themselves.
 if redis.call('GET', KEYS[1]) == ARGV[1] then

@@ -4,8 +4,9 @@ import heapq
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import count
+from math import ceil
 
-from policies.model import Entry, Fence, Live, Lookup, Survey
+from policies.model import EVERYTHING, Entry, Fence, Live, Lookup, Survey
 from proxy.stores.coding import pack_key
 from proxy.stores.glob import compile_glob
 from proxy.stores.ledger import Ledger, new_incarnation
@@ -35,7 +36,7 @@ class MemoryStore:
 
     `max_bytes` bounds the answers; the shelf has a small room of its own. `clock` gives seconds and only its
     differences matter. `ledger_limit` is how many invalidated tags are remembered one by one, `live_limit` how many
-    queries.
+    queries. Of more than `echo_limit` echoes it is remembered only in which second they are due; then all is made old.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class MemoryStore:
         clock: Callable[[], float],
         ledger_limit: int = 100_000,
         live_limit: int = 50_000,
+        echo_limit: int = 10_000,
         entropy: Callable[[], int] = new_incarnation,
     ) -> None:
         self._ledger = Ledger(entropy(), ledger_limit)
@@ -52,8 +54,10 @@ class MemoryStore:
         self._clock = clock
         self._answers: Lru[_Kept] = Lru(max_bytes, clock)
         self._shelf: Lru[bytes] = Lru(SHELF_BYTES, clock)
+        self._echo_limit = echo_limit
         # A heap: due, in which order noted, tags, up to where queries were surveyed.
         self._echoes: list[tuple[float, int, frozenset[str], Fence | None]] = []
+        self._floods: set[int] = set()  # seconds in which more is due than is remembered
         self._order = count()
 
     def __repr__(self) -> str:
@@ -104,13 +108,21 @@ class MemoryStore:
 
     async def postpone(self, tags: Collection[str], delays: Collection[float], surveyed: Fence | None = None) -> None:
         for delay in delays:
-            heapq.heappush(self._echoes, (self._clock() + delay, next(self._order), frozenset(tags), surveyed))
+            due = self._clock() + delay
+            if len(self._echoes) < self._echo_limit:
+                heapq.heappush(self._echoes, (due, next(self._order), frozenset(tags), surveyed))
+            else:
+                self._floods.add(ceil(due))
 
     async def repeat(self) -> float | None:
         now = self._clock()
+        if over := {second for second in self._floods if second <= now}:
+            self._floods -= over
+            await self.invalidate({EVERYTHING})
         while self._echoes and self._echoes[0][0] <= now:
             await self.invalidate(*heapq.heappop(self._echoes)[2:])
-        return self._echoes[0][0] - now if self._echoes else None
+        coming = min([*self._floods, *(due for due, *_ in self._echoes[:1])], default=None)
+        return None if coming is None else coming - now
 
     async def forget(self, pattern: str) -> int:
         self._ledger.sweep()

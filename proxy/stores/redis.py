@@ -101,7 +101,7 @@ class RedisStore:
         self._names = tuple(self._prefix + name for name in _OWN_NAMES)
         self._limits = ledger_limit, live_limit
         self._wakeups = wakeups or Wakeups(client)
-        self._tokens: dict[str, str] = {}
+        self._token = token_hex(16)  # what this process claims with
         self._scripts = {name: Script.load("ledger", "live", "echoes", name) for name in _OVER_THE_LEDGER}
         self._landed = Script.load("landed")
         self.unreadable = 0  # answers that were found damaged and treated as absent
@@ -169,20 +169,13 @@ class RedisStore:
             await self._client.delete(self._shelved(name))
 
     async def claim(self, key: str, ttl: float) -> bool:
-        token = token_hex(16)
         with as_store_error("claim"):
-            granted = bool(await self._client.set(self._claimed(key), token, px=_milliseconds(ttl), nx=True))
-        if granted:
-            self._tokens[key] = token
-        return granted
+            return bool(await self._client.set(self._claimed(key), self._token, px=_milliseconds(ttl), nx=True))
 
     async def landed(self, key: str, kept: bool) -> None:
-        token = self._tokens.pop(key, None)
-        if token is None:
-            return
         with as_store_error("landed"):
             marked = _milliseconds(LANDED_FOR) if kept else 0
-            await self._landed.run(self._client, (self._claimed(key),), token, CHANNEL, marked)
+            await self._landed.run(self._client, (self._claimed(key),), self._token, CHANNEL, marked)
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
         with as_store_error("wait"):

@@ -125,3 +125,21 @@ async def test_a_closed_store_weighs_nothing(roomy, make_entry):
 def test_the_states_of_a_store_fit_in_a_line(roomy, clock):
     assert repr(roomy) == "<MemoryStore <Lru 0 items, 0 of 100000 bytes> <Ledger 7 at 0, floor 0, 0 tags>>"
     assert repr(Lru(5, clock)) == "<Lru 0 items, 0 of 5 bytes>"
+
+
+async def test_of_too_many_echoes_it_is_remembered_when_they_are_due_and_all_is_made_old_then(make_entry):
+    now = [1000.0]
+    store = MemoryStore(max_bytes=10**6, clock=lambda: now[0], echo_limit=100)
+    for number in range(300):
+        await store.postpone([f"indexed:P-{number}"], [2.0, 10.0, 30.0])
+    assert len(store._echoes) + len(store._floods) <= 103
+    for waited in (2, 10, 30):
+        now[0] = 1000.0 + waited - 0.5
+        await store.repeat()
+        fence = (await store.read("k")).fence
+        await store.write("k", make_entry("project:OTHER"), fence)
+        assert (await store.read("k")).alive
+        now[0] += 0.5
+        await store.repeat()
+        assert not (await store.read("k")).alive
+    assert await store.repeat() is None

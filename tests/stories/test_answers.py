@@ -280,6 +280,20 @@ async def test_which_directives_count_can_be_chosen(new_proxy, origin, mode, dir
     assert (await proxy.get(ISSUE, headers=directives)).why == why
 
 
+async def test_however_many_are_served_an_old_answer_one_of_them_has_a_new_one_fetched(new_proxy, origin, clock):
+    proxy = await new_proxy(clock=clock, policies={"issue": {"ttl": "1m", "stale_while_revalidate": "1m"}})
+    origin.issue("PROJ-1", "before")
+    await proxy.get(ISSUE)
+    clock.now += 90
+    origin.open.clear()
+    origin.arrived.clear()
+    assert (await proxy.get(ISSUE)).why == "stale-revalidate"
+    await origin.arrived.wait()
+    assert {(await proxy.get(ISSUE)).why for _ in range(20)} == {"stale-revalidate"}
+    assert len(proxy.running.app.tenants.named("default").journey._background) == 1
+    origin.open.set()
+
+
 async def test_an_old_answer_is_served_while_a_new_one_is_fetched(new_proxy, origin, clock):
     proxy = await new_proxy(clock=clock, policies={"issue": {"ttl": "1m", "stale_while_revalidate": "1m"}})
     origin.issue("PROJ-1", "before")
