@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench import classify, events, herd, hits, machine, misses, peers, precision, references, webhooks
+from bench import classify, events, herd, hits, machine, misses, peers, precision, references, sealing, webhooks
 from bench.processes import pin
 from bench.tables import Table
 
-_PARTS = (hits, misses, herd, classify, references, events, precision, webhooks)
+_PARTS = (hits, misses, herd, classify, references, events, precision, webhooks, sealing)
 PARTS: Mapping[str, Callable[[], Iterable[Table]]] = {part.__name__.rpartition(".")[2]: part.measure for part in _PARTS}
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 BOUND = 300.0

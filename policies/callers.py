@@ -6,6 +6,7 @@ Credentials and account names leave this module only as keyed hashes.
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
@@ -77,7 +78,7 @@ def identify(request: Request, secret: bytes) -> Caller:
     cookies = _login_cookies(headers.get("cookie", ""))
     if not presented and not cookies:
         return Anonymous()
-    said = [f"authorization={headers.get('authorization', '')}", *unfamiliar(headers)]
+    said = _said(headers)
     credential = keyed_hash(secret, "credential", *said, "cookies", *cookies)
     # Jira, or what stands before it, may go by the cookies although there is an Authorization or a gateway's key that
     # many share. So Jira has to accept each session anew; but what it then shows an account is the same in all sessions
@@ -87,8 +88,11 @@ def identify(request: Request, secret: bytes) -> Caller:
 
 def keyed_hash(secret: bytes, *words: str) -> str:
     """Hash `words` with the deployment's secret: 32 hex digits that tell nothing without it."""
-    message = b"\x00".join(word.encode("utf-8", "surrogateescape") for word in words)
-    return hmac.new(secret, message, hashlib.sha256).hexdigest()[:32]
+    return hmac.new(secret, _framed(*words), hashlib.sha256).hexdigest()[:32]
+
+
+def _framed(*words: str) -> bytes:
+    return b"\x00".join(word.encode("utf-8", "surrogateescape") for word in words)
 
 
 def partition(scope: Scope, caller: Anonymous | Credentialed, account: str) -> str:
@@ -122,6 +126,24 @@ def audience(scope: Scope, caller: Anonymous | Credentialed, account: str) -> Au
     if isinstance(caller, Anonymous):
         return Audience.ANYBODY
     return Audience.AUTHORIZED if scope is Scope.TENANT and account else Audience.CALLER
+
+
+def lock(request: Request, scope: Scope, caller: Anonymous | Credentialed, secret: bytes, account: str) -> bytes:
+    """Make of what `caller` said in `request` a key, of 32 bytes, to what `partition` has them share with nobody else.
+
+    It cannot be had without the credential, whatever else is known: neither from `secret` nor from what is stored. b""
+    where those share who have no credential in common.
+    """
+    if isinstance(caller, Anonymous) or (account and scope is not Scope.CREDENTIAL):
+        return b""
+    said, cookies = _said(request.headers), _login_cookies(request.headers.get("cookie", ""))
+    shown = said if caller.holder and account else [*said, "cookies", *cookies]
+    return hmac.new(secret, _framed("lock", *shown), hashlib.sha256).digest()
+
+
+def _said(headers: Mapping[str, str]) -> list[str]:
+    """Tell what may log a caller in besides cookies."""
+    return [f"authorization={headers.get('authorization', '')}", *unfamiliar(headers)]
 
 
 def _query_credential(query: str) -> bool:

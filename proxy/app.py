@@ -59,6 +59,7 @@ from proxy.stats import Stats
 from proxy.stores.failopen import FailOpen
 from proxy.stores.memory import MemoryStore
 from proxy.stores.redis import RedisStore, connect
+from proxy.stores.sealing import Sealing
 from proxy.stores.tiered import Tiered
 from proxy.stores.wakeups import Wakeups
 from proxy.tally import Tally
@@ -222,7 +223,9 @@ class App:
         store = self.config.store
         if self._redis is None:
             return MemoryStore(max_bytes=self._room, clock=time.monotonic)
-        far = RedisStore(self._redis, tenant, wakeups=self._wakeups)
+        sealing = Sealing(self.secret, tenant) if store.seals else None
+        unreadable = self.metrics.store_errors.labels("unpack").inc
+        far = RedisStore(self._redis, tenant, wakeups=self._wakeups, sealing=sealing, on_unreadable=unreadable)
         if store.coherence == "strict" or store.max_lag <= 0:
             return far
         return Tiered(far, max_bytes=self._room, max_lag=store.max_lag, clock=time.monotonic, unix=self._clock)
@@ -292,6 +295,7 @@ class App:
             travel=travel,
             renderer=Renderer(_RENDERED_BYTES),
             secret=secret,
+            encrypt=config.store.seals,
             max_body=config.limits.max_body,
             limit=self._limit(name),
             seen=lambda caller: self.tally.seen(name, caller),

@@ -18,7 +18,7 @@ from policies.rulebook import Rulebook
 from proxy.explain import request_of, tell
 from proxy.history import History
 from proxy.incoming import Body, Incoming
-from proxy.journey import Foreseen
+from proxy.journey import Foreseen, Sealed
 from proxy.schema import Config
 from proxy.tenants import Tenant, Tenants
 from proxy.units import shown
@@ -65,6 +65,8 @@ class Inspector:
             return told | {"causes": _causes(told["tags"])}
         who = self._caller(where, caller)
         foreseen = await where.journey.foresee(_hypothetical(where, request), who)
+        if isinstance(foreseen, Sealed):
+            raise InspectionError("what is kept for this caller is encrypted by their credential: nobody else can look")
         now = None if foreseen is None else self._now(where, request, foreseen)
         entry = now and now["entry"]
         return told | {"caller": caller, "now": now, "causes": _causes(entry["tags"] if entry else told["tags"])}

@@ -8,11 +8,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, assert_never
 
 from policies import canon, searches, vary
 from policies.addressed import addressed
-from policies.callers import Anonymous, Caller, Credentialed, Untrackable, identify, partition
+from policies.callers import Anonymous, Caller, Credentialed, Untrackable, identify, lock, partition
 from policies.calls import Call, call_of, client
 from policies.decide import Decision, Fetch, Forward, Refuse, Serve, age_of, decide, in_force, lifetime
 from policies.directives import asked
@@ -54,6 +55,7 @@ class Crew:
     travel: Travel
     renderer: Renderer
     secret: bytes
+    encrypt: bool
     max_body: int
     limit: RateLimit | None
     seen: Callable[[Credentialed], None]
@@ -86,6 +88,11 @@ class Foreseen:
     entry: Entry | None
     alive: bool
     left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What would be done with a read only its caller can tell: their credential is needed to open what is kept."""
 
 
 class Journey:
@@ -147,7 +154,7 @@ class Journey:
             attempt = await self._act(incoming, question, found, attempt)
         return attempt
 
-    async def foresee(self, incoming: Incoming, caller: Anonymous | Credentialed) -> Foreseen | None:
+    async def foresee(self, incoming: Incoming, caller: Anonymous | Credentialed) -> Foreseen | Sealed | None:
         """Tell what would be done with a read, and do nothing. None: it would be passed on, whatever is kept."""
         match = self._crew.rulebook.classify(incoming.request)
         if not isinstance(match, Read) or isinstance(identify(incoming.request, b""), Untrackable):
@@ -156,18 +163,21 @@ class Journey:
         question = await self._question(incoming, incoming.request, read, caller, apart=False)
         if question is None:
             return None
+        if question.lock(question.account):
+            return Sealed()
         question, found = await self._look_up(question, None)
         left = None if found.entry is None else self._left(question, found.entry)
         return Foreseen(question, self._decide(question, found), found.entry, found.alive, left)
 
     async def _look_up(self, question: Question, live: Live | None) -> tuple[Question, Lookup]:
         """Look the answer up, or a variant of it if it was chosen by headers that say another thing here."""
-        found = await self._crew.store.read(question.key, live)
+        key = question.lock(question.account)
+        found = await self._crew.store.read(question.key, live, key)
         if found.entry is None or found.entry.origin is None or self._selects(question, found.entry):
             return question, found
         variant = f".{vary.selection(found.entry.origin.vary, question.request.headers, self._crew.secret)}"
         question = replace(question, key=question.key + variant, variant=variant)
-        found = await self._crew.store.read(question.key, live)
+        found = await self._crew.store.read(question.key, live, key)
         if found.entry is not None and not self._selects(question, found.entry):
             found = replace(found, entry=None)
         return question, found
@@ -185,7 +195,7 @@ class Journey:
             return None
         incoming.notes.asked_for(key)
         known, leases = isinstance(caller, Credentialed), self._crew.leases
-        return Question(
+        question = Question(
             request,
             read,
             caller,
@@ -198,6 +208,9 @@ class Journey:
             site=incoming.site,
             apart=apart,
         )
+        if not self._crew.encrypt:
+            return question
+        return replace(question, lock=partial(lock, request, read.policy.scope, caller, self._crew.secret))
 
     async def _act(self, incoming: Incoming, question: Question, found: Lookup, attempt: Attempt) -> Answer | Attempt:
         """Do what was decided, which may be to look again."""
@@ -228,7 +241,7 @@ class Journey:
         with suppress(StoreError):
             if found.fence is not None:
                 await self._crew.store.invalidate({itself(question.key)})
-        return (await self._crew.store.read(question.key)).fence
+        return (await self._crew.store.read(question.key, lock=question.lock(question.account))).fence
 
     def _decide(self, question: Question, found: Lookup) -> Decision:
         request, policy = question.request, self._policy(question, found.entry)

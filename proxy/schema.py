@@ -133,12 +133,19 @@ class Store(Section):
     """What the answers in this process's memory may weigh together: all there are, or those near in front of Redis."""
     max_connections: int = Field(default=50, gt=0)
     """Connections to Redis, at most."""
+    encrypt: bool = False
+    """Whether answers and queries in Redis are encrypted, a caller's own by the caller's credential too."""
     coherence: Literal["relaxed", "strict"] = "relaxed"
     """Whether an answer may lag behind another instance's invalidation by up to max_lag."""
     max_lag: Duration = 1.0
     """How far `relaxed` may lag behind."""
     timeout: Duration = 0.5
     """How long Redis may take before Jira is asked instead."""
+
+    @property
+    def seals(self) -> bool:
+        """Whether there is something to encrypt: what is in this process's memory is in no dump of Redis."""
+        return self.encrypt and not self.url.startswith("memory://")
 
 
 class Repair(Section):

@@ -66,6 +66,10 @@ _NOT_ASKED_OF_JIRA = frozenset(
 _CLAIM = 3.0
 
 
+def _unlocked(_account: str) -> bytes:
+    return b""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A cacheable request and who asks it.
@@ -90,6 +94,7 @@ class Question:
     apart: bool = False
     variant: str = ""
     background: bool = False
+    lock: Callable[[str], bytes] = _unlocked  # what opens the answers that an account has for this caller's credential
 
     @property
     def flight(self) -> str:
@@ -303,7 +308,7 @@ class Travel:
         entry = self._entry(question, fetched, settlement, key)
         if fence is None or key is None:
             return Trip(alive=False, settlement=settlement, fetched=fetched, entry=entry)
-        alive = await self._store.write(key, entry, fence)
+        alive = await self._store.write(key, entry, fence, question.lock(verdict.account))
         return Trip(alive=alive, settlement=settlement, fetched=fetched, entry=entry, key=key)
 
     def _entry(self, question: Question, fetched: Fetched, keep: Keep, key: str | None) -> Entry:

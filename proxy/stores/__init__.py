@@ -14,16 +14,18 @@ from policies.model import Entry, Fence, Live, Lookup, Survey
 class Store(Protocol):
     """Answers of one tenant, and the ledger of what made them old."""
 
-    async def read(self, key: str, live: Live | None = None) -> Lookup:
+    async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
         """Look up the entry under `key`, the ledger's verdict on it, and the fence, as of one moment.
 
-        In that same moment `live` is registered as a query that may have answers, unless it is.
+        In that same moment `live` is registered as a query that may have answers, unless it is. `lock` is what the
+        entry was kept with: another one finds nothing in a store that encrypts.
         """
 
-    async def write(self, key: str, entry: Entry, fence: Fence) -> bool:
+    async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:
         """Keep `entry`, fetched behind `fence`, for `entry.keep` seconds; tell whether it is true at this moment.
 
-        A dead answer is never put in the place of a live one.
+        A dead answer is never put in the place of a live one. A store that encrypts does it so that `lock`, unless it
+        is empty, is needed to read.
         """
 
     async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:

@@ -1,7 +1,7 @@
 """An entry as bytes and back. The body is never coded: it goes in and comes out as it is."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import astuple
 from typing import Any
 
@@ -80,7 +80,14 @@ def pack_live(live: Live) -> tuple[bytes, int, bytes]:
     return live.tag.encode(errors="surrogatepass"), int(live.life * 1000), live.jql.encode(errors="surrogatepass")
 
 
-def unpack_live(tag: bytes, text: bytes | None) -> Live:
-    """Read what the register holds under a tag. A text that is missing is the empty query, which all issues match."""
+def unpack_live(tag: bytes, text: bytes | None, opened: Callable[[bytes], bytes]) -> Live:
+    """Read what the register holds under a tag, the query itself by `opened`.
+
+    What is missing, or cannot be opened, is the empty query, which all issues match.
+    """
     _registered, life, jql = (text or b"0 0 ").split(b" ", 2)
-    return Live(unpack_tag(tag), jql.decode(errors="surrogatepass"), int(life) / 1000)
+    try:
+        query = opened(jql) if jql else b""
+    except ValueError:
+        query = b""
+    return Live(unpack_tag(tag), query.decode(errors="surrogatepass"), int(life) / 1000)

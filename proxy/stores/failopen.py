@@ -77,11 +77,11 @@ class FailOpen:
             return State.OWING
         return State.OK if self._retry_at is None else State.OPEN
 
-    async def read(self, key: str, live: Live | None = None) -> Lookup:
-        return await self._attempt("read", lambda: self._backend.read(key, live), UNKNOWN)
+    async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
+        return await self._attempt("read", lambda: self._backend.read(key, live, lock), UNKNOWN)
 
-    async def write(self, key: str, entry: Entry, fence: Fence) -> bool:
-        return await self._attempt("write", lambda: self._backend.write(key, entry, fence), otherwise=False)
+    async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:
+        return await self._attempt("write", lambda: self._backend.write(key, entry, fence, lock), otherwise=False)
 
     async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:
         """Make `tags` old, or owe it and raise StoreError.

@@ -81,7 +81,7 @@ class MemoryStore:
         """How many answers had to make room for others so far."""
         return self._answers.evictions
 
-    async def read(self, key: str, live: Live | None = None) -> Lookup:
+    async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:  # noqa: ARG002 - no dump to open
         if live is not None:
             self._register(live)
         kept = self._answers.get(key)
@@ -89,7 +89,7 @@ class MemoryStore:
             return Lookup(None, alive=False, fence=self._ledger.fence)
         return Lookup(kept.entry, self._is_true(kept), self._ledger.fence)
 
-    async def write(self, key: str, entry: Entry, fence: Fence) -> bool:
+    async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:  # noqa: ARG002 - as for read
         if not self._ledger.takes(fence):
             return False
         offered, held = _Kept(entry, fence), self._answers.get(key)

@@ -20,7 +20,7 @@ No type of answer is called like one of these words, so nothing collides.
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from secrets import token_hex
 from typing import Any, cast
 
@@ -31,11 +31,12 @@ from redis.exceptions import RedisError
 
 from policies.model import Entry, Fence, Live, Lookup, Survey
 from proxy.errors import ConfigError
-from proxy.stores.coding import pack_head, pack_live, pack_tags, unpack_entry, unpack_live
+from proxy.stores.coding import pack_head, pack_key, pack_live, pack_tags, unpack_entry, unpack_live
 from proxy.stores.glob import escape
 from proxy.stores.hearing import Ear
 from proxy.stores.ledger import new_incarnation
 from proxy.stores.scripts import Script, as_store_error
+from proxy.stores.sealing import Sealing, Unsealed
 from proxy.stores.wakeups import CHANNEL, Wakeups
 
 LOOK_EVERY = 0.25
@@ -82,6 +83,8 @@ class RedisStore:
 
     `cluster` makes the tenant the hash tag of all its names. `ledger_limit` is how many invalidated tags are remembered
     one by one, `live_limit` how many queries. `wakeups` is the process's subscription, to be shared by all tenants.
+    With `sealing`, answers and queries are encrypted. `on_unreadable` is called for each answer that was found damaged,
+    or could not be opened, and treated as absent.
     """
 
     def __init__(
@@ -93,6 +96,8 @@ class RedisStore:
         ledger_limit: int = 100_000,
         live_limit: int = 50_000,
         wakeups: Wakeups | None = None,
+        sealing: Sealing | None = None,
+        on_unreadable: Callable[[], None] = lambda: None,
     ) -> None:
         if not _TENANT.fullmatch(tenant):  # tenant "a:issue" could spell names of tenant "a"
             raise ConfigError(f"tenants: the name {tenant!r} has a colon, a brace or a space in it")
@@ -104,20 +109,20 @@ class RedisStore:
         self._token = token_hex(16)  # what this process claims with
         self._scripts = {name: Script.load("ledger", "live", "echoes", name) for name in _OVER_THE_LEDGER}
         self._landed = Script.load("landed")
-        self.unreadable = 0  # answers that were found damaged and treated as absent
+        self._sealing = sealing or Unsealed()
+        self._on_unreadable = on_unreadable
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._prefix}>"
 
-    async def read(self, key: str, live: Live | None = None) -> Lookup:
-        query = () if live is None else (*pack_live(live), *self._limits)
+    async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
+        query = () if live is None else (*self._registration(live), *self._limits)
         incarnation, stamp, alive, *parts = await self._run("read", *query, key=key)
-        entry = self._unpack(parts)
+        entry = self._unpack(key, parts, lock)
         return Lookup(entry, alive=bool(alive and entry), fence=Fence(incarnation, stamp))
 
-    async def write(self, key: str, entry: Entry, fence: Fence) -> bool:
-        parts = (pack_tags(entry.tags), pack_head(entry), entry.body)
-        stamped = (fence.incarnation, fence.stamp, *parts, _milliseconds(entry.keep))
+    async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:
+        stamped = (fence.incarnation, fence.stamp, *self._pack(key, entry, lock), _milliseconds(entry.keep))
         return bool(await self._run("write", *stamped, key=key))
 
     async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:
@@ -125,7 +130,7 @@ class RedisStore:
 
     async def survey(self, since: Fence | None) -> Survey:
         incarnation, stamp, whole, tags, texts = await self._run("survey", *_fence(since))
-        searches = tuple(map(unpack_live, tags, texts))
+        searches = tuple(map(self._registered, tags, texts))
         return Survey(Fence(incarnation, stamp), searches, whole=bool(whole))
 
     async def postpone(self, tags: Collection[str], delays: Collection[float], surveyed: Fence | None = None) -> None:
@@ -211,15 +216,32 @@ class RedisStore:
     def _claimed(self, key: str) -> str:
         return f"{self._prefix}claim:{key}"
 
-    def _unpack(self, parts: list[bytes | None]) -> Entry | None:
+    def _pack(self, key: str, entry: Entry, lock: bytes) -> tuple[bytes, bytes, bytes]:
+        tags = pack_tags(entry.tags)
+        head = self._sealing.seal(pack_head(entry), self._place(key, tags), lock)
+        return tags, head, self._sealing.seal(entry.body, self._place(key, tags, head), lock)
+
+    def _unpack(self, key: str, parts: list[bytes | None], lock: bytes) -> Entry | None:
         tags, head, body = parts
         if tags is None or head is None or body is None:
             return None
         try:
-            return unpack_entry(tags, head, body)
+            opened = self._sealing.open(head, self._place(key, tags), lock)
+            return unpack_entry(tags, opened, self._sealing.open(body, self._place(key, tags, head), lock))
         except ValueError:
-            self.unreadable += 1
+            self._on_unreadable()
             return None
+
+    def _registration(self, live: Live) -> tuple[bytes, int, bytes]:
+        tag, life, jql = pack_live(live)
+        return tag, life, self._sealing.seal(jql, self._place("queries", tag))
+
+    def _registered(self, tag: bytes, text: bytes | None) -> Live:
+        return unpack_live(tag, text, lambda jql: self._sealing.open(jql, self._place("queries", tag)))
+
+    def _place(self, key: str, *beside: bytes) -> bytes:
+        """Name where something lies, and what lies beside it, unmistakably: nothing else is opened there."""
+        return b"".join(b"%d:%b" % (len(part), part) for part in (pack_key(self._prefix + key), *beside))
 
     async def _run(self, script: str, *values: str | bytes | int, key: str | None = None) -> Any:
         names = self._names if key is None else (*self._names, self._prefix + key)

@@ -56,17 +56,17 @@ class Tiered:
         """How many answers had to make room for others so far."""
         return self._near.evictions
 
-    async def read(self, key: str, live: Live | None = None) -> Lookup:
+    async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
         # A query whose answer is near is registered: had it been forgotten since, its tag would be invalidated.
         if self._tail.follow() and (found := self._near.find(key)):
             return found
-        found = await self._far.read(key, live)
+        found = await self._far.read(key, live, lock)
         if found.entry and found.alive and found.fence:
             self._near.admit(key, found.entry, found.fence)
         return found
 
-    async def write(self, key: str, entry: Entry, fence: Fence) -> bool:
-        alive = await self._far.write(key, entry, fence)
+    async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:
+        alive = await self._far.write(key, entry, fence, lock)
         if alive:
             self._near.admit(key, entry, fence)
         return alive

@@ -1,6 +1,6 @@
 import pytest
 
-from policies.callers import Anonymous, Credentialed, Untrackable, identify, partition
+from policies.callers import Anonymous, Credentialed, Untrackable, identify, lock, partition
 from policies.model import Request, Scope, Why
 
 SECRET = b"the deployment's own secret"
@@ -118,3 +118,59 @@ ALICE, ALICE_TOO, BOB = Credentialed("a1"), Credentialed("a2"), Credentialed("b1
 )
 def test_who_shares_a_partition(scope, one, other, shared):
     assert (partition(scope, *one) == partition(scope, *other)) is shared
+
+
+# locks --------------------------------------------------------------------------------------------------------------
+
+
+def locked(scope=Scope.CREDENTIAL, account="acc", secret=SECRET, **headers):
+    """The partition that a request is in, and the lock to what is kept there."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = Request("GET", "/rest/api/2/myself", headers=named)
+    known = identify(request, secret)
+    assert not isinstance(known, Untrackable)
+    return partition(scope, known, account), lock(request, scope, known, secret, account)
+
+
+ASKERS = [
+    {},
+    {"authorization": BASIC},
+    {"authorization": BASIC, "cookie": "JSESSIONID=1"},
+    {"authorization": BASIC, "cookie": "JSESSIONID=2"},
+    {"authorization": BASIC, "cookie": "atlassian.xsrf.token=1", "user_agent": "x"},
+    {"authorization": BASIC, "remote_user": "bob"},
+    {"authorization": "Bearer abc"},
+    {"cookie": "JSESSIONID=1"},
+    {"cookie": "JSESSIONID=1; a=b"},
+    {"cookie": "a=b;JSESSIONID=1"},
+]
+
+
+@pytest.mark.parametrize("scope", Scope)
+@pytest.mark.parametrize("account", ["", "acc"])
+def test_those_who_share_a_partition_have_the_same_key_to_it_and_nobody_else_has(scope, account):
+    found = {locked(scope, account, **headers) for headers in ASKERS}
+    keys = [key for _, key in found if key]
+    assert len({part for part, _ in found}) == len(found)  # never two keys to one partition
+    assert len(set(keys)) == len(keys)  # never one key to two
+
+
+@pytest.mark.parametrize(
+    ("scope", "account", "headers", "own"),
+    [
+        (Scope.CREDENTIAL, "acc", {"authorization": BASIC}, True),
+        (Scope.CREDENTIAL, "", {"authorization": BASIC}, True),
+        (Scope.CREDENTIAL, "", {}, False),
+        (Scope.ACCOUNT, "", {"authorization": BASIC}, True),
+        (Scope.ACCOUNT, "acc", {"authorization": BASIC}, False),  # by another of their credentials it is read, too
+        (Scope.TENANT, "acc", {"authorization": BASIC}, False),
+    ],
+)
+def test_a_key_follows_from_the_credential_where_one_credential_is_all_that_reads(scope, account, headers, own):
+    assert len(locked(scope, account, **headers)[1]) == (32 if own else 0)
+
+
+def test_a_key_needs_the_secret_and_is_none_of_the_hashes_that_are_stored():
+    part, key = locked(authorization=BASIC)
+    assert locked(authorization=BASIC, secret=b"another secret, of another's")[1] != key
+    assert key.hex()[:32] not in part

@@ -13,6 +13,7 @@ from fakeredis.commands_mixins.server_mixin import ServerCommandsMixin
 from policies.model import EVERYTHING, Entry, Live, Lookup
 from proxy.stores.memory import MemoryStore
 from proxy.stores.redis import RedisStore, connect
+from proxy.stores.sealing import Sealing
 from proxy.stores.tiered import Tiered
 
 
@@ -65,9 +66,9 @@ class Attentive(Tiered):
     def __init__(self, far: RedisStore, **options) -> None:
         super().__init__(far, max_bytes=1_000_000, max_lag=1.0, **options)
 
-    async def read(self, key: str, live: Live | None = None) -> Lookup:
+    async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
         await self.hear()
-        return await super().read(key, live)
+        return await super().read(key, live, lock)
 
     async def hear(self) -> None:
         self._tail._task = self._tail._task or asyncio.get_running_loop().create_future()  # so none is started
@@ -79,7 +80,7 @@ def attentive() -> type[Attentive]:
     return Attentive
 
 
-@pytest.fixture(params=["memory", "redis", "fakeredis", "tiered"])
+@pytest.fixture(params=["memory", "redis", "fakeredis", "sealed", "tiered"])
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -96,6 +97,10 @@ async def new_store(
             store = MemoryStore(max_bytes=1_000_000, clock=clock, **options)
         elif kind == "redis":
             store = RedisStore(connect(request.getfixturevalue("redis_url"), timeout=2.0), tenant, **options)
+        elif kind == "sealed":
+            sealing = Sealing(b"a secret of the tests' own", tenant)
+            client = connect(request.getfixturevalue("redis_url"), timeout=2.0)
+            store = RedisStore(client, tenant, sealing=sealing, **options)
         elif kind == "tiered":
             far = RedisStore(connect(request.getfixturevalue("redis_url"), timeout=2.0), tenant, **options)
             store = Attentive(far, clock=clock, unix=lambda: 1_700_000_000.0)

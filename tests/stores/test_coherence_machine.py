@@ -112,11 +112,11 @@ class Breakable(MemoryStore):
         if self.broken:
             raise StoreError("turned off")
 
-    async def read(self, key, live=None):
+    async def read(self, key, live=None, lock=b""):
         self._check()
         return await super().read(key, live)
 
-    async def write(self, key, entry, fence):
+    async def write(self, key, entry, fence, lock=b""):
         self._check()
         return await super().write(key, entry, fence)
 
@@ -180,7 +180,7 @@ class InFleet(InRedis):
         self._one, self._other = map(kind, far)
         self._looks, self._far, self.store = 0, self.store, self
 
-    async def read(self, key, live=None):
+    async def read(self, key, live=None, lock=b""):
         self._looks += 1
         if self._looks == 1:
             await self._one.listen()
@@ -189,7 +189,7 @@ class InFleet(InRedis):
         await self._other.listen()
         return await self._other.read(key, live)
 
-    async def write(self, key, entry, fence):
+    async def write(self, key, entry, fence, lock=b""):
         return await (self._one if self._looks % 2 else self._other).write(key, entry, fence)
 
     async def invalidate(self, tags, surveyed=None):
@@ -475,11 +475,11 @@ def test_no_order_of_events_makes_what_is_near_lie(redis_url, new_tenant):
 class RegistersLate:
     """A query becomes live when its answer is stored, not at its look-up."""
 
-    async def read(self, key, live=None):
+    async def read(self, key, live=None, lock=b""):
         self.lives = {**getattr(self, "lives", {}), key: live}
         return await super().read(key)
 
-    async def write(self, key, entry, fence):
+    async def write(self, key, entry, fence, lock=b""):
         await super().read(key, self.lives[key])
         return await super().write(key, entry, fence)
 
@@ -516,12 +516,12 @@ class ForgetfulMemory(Cramped):
 
 
 class StampsAtStoreTime:
-    async def write(self, key, entry, fence):
+    async def write(self, key, entry, fence, lock=b""):
         return await super().write(key, entry, (await self.read(key)).fence)
 
 
 class DoesNotCheckLandings:
-    async def write(self, key, entry, fence):
+    async def write(self, key, entry, fence, lock=b""):
         await super().write(key, entry, fence)
         return True
 

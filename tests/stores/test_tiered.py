@@ -26,9 +26,9 @@ class Counting(RedisStore):
 
     reads = 0
 
-    async def read(self, key, live=None):
+    async def read(self, key, live=None, lock=b""):
         self.reads += 1
-        return await super().read(key, live)
+        return await super().read(key, live, lock)
 
 
 class Instance(Tiered):
