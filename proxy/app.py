@@ -145,11 +145,11 @@ class App:
 
     def read_anew(self) -> "Rules":
         """Read policies and routes anew. ConfigError if the file is bad; nothing changes yet."""
-        # What the command line gave is not in the file; only policies and routes are taken from what is read.
-        known = self.config
-        given = {"store": known.store.url, "listen": str(known.listen), "admin": str(known.admin.listen)}
-        config = configuration.read(known.file, self._environ, **given)
-        return Rules(config, rulebook(config))
+        config = configuration.read(self.config.file, self._environ, **self.config.flags)
+        rules = Rules(config, rulebook(config))
+        if waiting := configuration.waiting(self.config, config):
+            log.warning("changed in the file, but only a restart can take it over: %s", ", ".join(waiting))
+        return rules
 
     async def follow(self, rules: "Rules") -> None:
         """Go by other policies and routes from the next request on."""

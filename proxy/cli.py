@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import click
 
 from proxy import logs
+from proxy.checkup import as_text as overview
 from proxy.checkup import report
 from proxy.commands.common import MISTAKE, OneLine, tells_mistakes, with_config, with_json
 from proxy.commands.replay import replay
@@ -70,10 +71,12 @@ def demo(once: bool) -> int:
 
 @main.command()
 @with_config
+@with_json
 @tells_mistakes
-def check(path: Path | None) -> int:
-    """Validate the configuration and print the policies that come out."""
-    for line in report(path, os.environ):
+def check(path: Path | None, in_json: bool) -> int:
+    """Validate the configuration, print the policies that come out, and warn of what may be regretted."""
+    told = report(path, os.environ)
+    for line in [as_json(told)] if in_json else overview(told):
         click.echo(line)
     return 0
 
@@ -101,7 +104,7 @@ def explain(path: Path | None, in_json: bool, body: BinaryIO | None, method: str
             told = tell(rules, request_of(line, config, content))
             click.echo(as_json(told) if in_json else as_text(told))
         except MalformedLineError as error:
-            click.echo(f"line {number}: {error}", err=True)
+            click.secho(f"line {number}: {error}" if address is None else f"{error}", err=True, fg="red")
             code = MISTAKE
     return code
 
@@ -116,8 +119,11 @@ def explain(path: Path | None, in_json: bool, body: BinaryIO | None, method: str
 @click.option("--project", metavar="KEY", help="What speaks of a project, and searches that may show its issues.")
 @click.option("--pattern", metavar="GLOB", help='Answers by key, such as "issue:PROJ-1*"; looks through all keys.')
 @click.option("--all", is_flag=True, help="Everything.")
+@with_json
 @tells_mistakes
-def purge(url: str | None, token: str | None, path: Path | None, tenant: str | None, **kinds: Any) -> int:
+def purge(
+    url: str | None, token: str | None, path: Path | None, tenant: str | None, in_json: bool, **kinds: Any
+) -> int:
     """Have a running proxy ask Jira anew for some of what it has kept."""
     given = {kind: value for kind, value in kinds.items() if value not in (None, False, ())}
     if len(given) != 1:
@@ -127,7 +133,7 @@ def purge(url: str | None, token: str | None, path: Path | None, tenant: str | N
     [(kind, what)] = given.items()
     named = {"tags": ", ".join(kinds["tags"]), "all": "everything"}.get(kind, f"{kind} {what}")
     forgotten = "" if done["forgotten"] is None else f" ({done['forgotten']} answers)"
-    click.echo(f"{done['tenant']}: purged {named}{forgotten}")
+    click.echo(as_json(done) if in_json else f"{done['tenant']}: purged {named}{forgotten}")
     return 0
 
 
@@ -151,9 +157,11 @@ def stats(url: str | None, token: str | None, path: Path | None, in_json: bool) 
 @_admin
 @_token
 @with_config
+@with_json
 @tells_mistakes
-def admin_link(url: str | None, token: str | None, path: Path | None) -> int:
+def admin_link(url: str | None, token: str | None, path: Path | None, in_json: bool) -> int:
     """Print a link that signs a browser in at a running proxy: good once, within 15 minutes."""
     remote = Remote.find(url, token, path, os.environ)
-    click.echo(f"{remote.url}{remote.post('/api/sign-in-links', {})['path']}")
+    link = f"{remote.url}{remote.post('/api/sign-in-links', {})['path']}"
+    click.echo(as_json({"url": link}) if in_json else link)
     return 0

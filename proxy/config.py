@@ -56,11 +56,30 @@ def gather_layers(path: Path | None, environ: Mapping[str, str], **overrides: st
 def check(layers: Layers) -> Config:
     """Make the configuration of what was gathered. ConfigError has one line for each mistake."""
     try:
-        config = Config.model_validate(layers.tree, context=layers.path)
+        config = Config.model_validate(layers.tree, context=layers)
     except ValidationError as error:
         _refuse(layers, [_complaint(mistake) for mistake in error.errors(include_url=False)])
     _refuse(layers, list(_conflicts(config)))
     return config
+
+
+RELOADED = frozenset({"policies", "routes", "client_directives"})
+"""The keys that a reload takes over."""
+
+
+def waiting(running: Config, read: Config) -> list[str]:
+    """Name the keys that `read` has otherwise than `running`, and that only a restart would take over."""
+    before, after = (config.model_dump(exclude=set(RELOADED)) for config in (running, read))
+    return list(_differences(before, after))
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any], within: Keys = ()) -> Iterator[str]:
+    for name in before | after:  # type: ignore[operator] # both are dicts
+        one, other = before.get(name), after.get(name)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from _differences(one, other, (*within, name))
+        elif one != other:
+            yield ".".join((*within, name))
 
 
 def _refuse(layers: Layers, complaints: list[_Complaint]) -> None:

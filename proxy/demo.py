@@ -26,7 +26,8 @@ from proxy.errors import ConfigError
 LATENCY_MS = 250
 """How long the sandbox takes to answer: what a Jira across the internet takes on a good day."""
 
-_PORT = 8080
+_PORT, _ADMIN_PORT = 8080, 8081
+_COMMAND = Path(sys.executable).with_name("jira-cache")
 _PATIENCE = 30.0
 _POLL = 0.05
 _EXTRA = ("jira", "jira820")
@@ -44,24 +45,26 @@ def run(*, once: bool) -> int:
 
     signal.signal(signal.SIGTERM, _leave)
     with ExitStack() as stack:
-        jira, proxy = _start(stack)
-        click.echo(f"Sandbox Jira at {jira}, {LATENCY_MS} ms away. jira-cache at {proxy}, with the memory store.\n")
+        jira, proxy, admin = _start(stack)
+        click.echo(f"Sandbox Jira at {jira}, {LATENCY_MS} ms away. jira-cache at {proxy}, with the memory store.")
+        click.echo(f"Its admin listener is at {admin}.\n")
         content = Tour(proxy).walk()
         if not once:
-            _stay(proxy)
+            _stay(proxy, admin)
     return 0 if content else 1
 
 
-def _start(stack: ExitStack) -> tuple[str, str]:
+def _start(stack: ExitStack) -> tuple[str, str, str]:
     """Start both, and wait until they answer. Returns their URLs."""
     home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jira-cache-demo-")))
-    jira_port, proxy_port = _free_port(0), _free_port(_PORT)
-    jira, proxy = f"http://127.0.0.1:{jira_port}", f"http://127.0.0.1:{proxy_port}"
+    ports = _free_port(0), _free_port(_PORT), _free_port(_ADMIN_PORT)
+    jira, proxy, admin = (f"http://127.0.0.1:{port}" for port in ports)
+    jira_port, proxy_port, admin_port = ports
     sandbox = {"JIRA820_HOST": "127.0.0.1", "JIRA820_PORT": str(jira_port), "JIRA820_LATENCY_MS": str(LATENCY_MS)}
-    flags = ("--upstream", jira, "--listen", f"127.0.0.1:{proxy_port}", "--admin", "127.0.0.1:0")
+    flags = ("--upstream", jira, "--listen", f"127.0.0.1:{proxy_port}", "--admin", f"127.0.0.1:{admin_port}")
     stack.enter_context(_process(home, "jira820", (), sandbox, f"{jira}/rest/api/2/serverInfo"))
     stack.enter_context(_process(home, "proxy", ("serve", *flags), {}, f"{proxy}/-/live"))
-    return jira, proxy
+    return jira, proxy, admin
 
 
 @contextmanager
@@ -120,7 +123,7 @@ def _free_port(wanted: int) -> int:
         return port
 
 
-def _stay(proxy: str) -> None:
+def _stay(proxy: str, admin: str) -> None:
     click.echo(
         f"""
 It stays up until Ctrl-C. Try:
@@ -131,7 +134,10 @@ It stays up until Ctrl-C. Try:
   curl -i -u me:secret -H 'X-Jira-Cache: refresh' {proxy}/rest/api/2/issue/JIRA820-1
   curl -i -u me:secret -X PUT -H 'Content-Type: application/json' \\
        -d '{{"fields": {{"summary": "Changed"}}}}' {proxy}/rest/api/2/issue/JIRA820-1    # a write: the next read is new
-  curl -s {proxy}/-/ready"""
+  curl -s {proxy}/-/ready
+  {_COMMAND} stats --admin {admin}
+  {_COMMAND} purge --admin {admin} --project JIRA820
+  {_COMMAND} admin-link --admin {admin}                                 # for a browser"""
     )
     try:
         signal.pause()

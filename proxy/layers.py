@@ -63,6 +63,10 @@ class Layers:
             node = node.get(key) if isinstance(node, dict) else None
         return node
 
+    def flags(self) -> dict[str, str]:
+        """Tell what the command line gave, by option."""
+        return {flag: self.at(keys) for flag, keys in FLAGS.items() if self.givers.get(keys) == f"--{flag}"}
+
     def blame(self, keys: Keys, problem: str) -> str:
         """One line that names the culprit, the key and the problem."""
         culprit = self.giver(keys) or f"{self.path or 'configuration'}: {'.'.join(keys)}"

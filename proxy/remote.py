@@ -14,6 +14,8 @@ from proxy.errors import ConfigError
 
 _TIMEOUT = 10.0
 _OK, _UNAUTHORIZED = 200, 401
+_HARMLESS = "/api/stats"
+_HEADERS: dict[str, str | bytes] = {"Content-Type": "application/json", "Accept": "application/json"}
 _CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 # Whoever listens on all addresses is found on this machine's own.
 _OWN = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nobody listens here
@@ -60,7 +62,10 @@ class Remote:
             raise ConfigError(f"{path}: not all arguments are UTF-8") from error
 
     def _ask(self, method: str, path: str, body: bytes | None) -> Any:
-        status, said = self._exchange(method, path, body)
+        self._exchange(
+            "GET", _HARMLESS, None, _HEADERS
+        )  # at the clients' listener an order is a write, which Jira gets
+        status, said = self._exchange(method, path, body, self._headers())
         try:
             told = orjson.loads(said)
         except orjson.JSONDecodeError:
@@ -74,13 +79,19 @@ class Remote:
             raise ConfigError(f"{self._url}: {told.get('error', f'answers {status}')}")
         return told
 
-    def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str | bytes]
+    ) -> tuple[int, bytes]:
         # No library that would go by a proxy of the environment, or follow a redirect, with the token.
         target: SplitResult = urlsplit(self._url)
         connection = _CONNECTIONS[target.scheme](target.netloc, timeout=_TIMEOUT)
         try:
-            connection.request(method, target.path + path, body, self._headers())
+            connection.request(method, target.path + path, body, headers)
             response = connection.getresponse()
+            if response.getheader("Cache-Status", "").startswith("jira-cache"):
+                raise ConfigError(
+                    f"{self._url}: is where Jira's clients connect; the admin listener is another (admin.listen)"
+                )
             return response.status, response.read()
         except http.client.HTTPException as error:
             raise ConfigError(f"{self._url}: does not speak HTTP") from error
@@ -92,5 +103,4 @@ class Remote:
             connection.close()
 
     def _headers(self) -> dict[str, str | bytes]:
-        headers: dict[str, str | bytes] = {"Content-Type": "application/json", "Accept": "application/json"}
-        return headers | ({"Authorization": f"Bearer {self._token}".encode()} if self._token else {})
+        return _HEADERS | ({"Authorization": f"Bearer {self._token}".encode()} if self._token else {})

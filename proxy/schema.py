@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from policies.model import Directives, Policy, Scope
 from proxy import addresses
+from proxy.layers import Layers
 from proxy.units import duration, shown, size
 
 PLACEHOLDER = "https://your-site.atlassian.net"
@@ -294,14 +295,21 @@ class Config(Section):
     """What is written down, and how."""
 
     _file: Path | None = None
+    _flags: Mapping[str, str] = {}
 
     def model_post_init(self, context: Any, /) -> None:
-        self._file = context
+        if isinstance(context, Layers):
+            self._file, self._flags = context.path, context.flags()
 
     @property
     def file(self) -> Path | None:
         """The file all this was read from, if there was one."""
         return self._file
+
+    @property
+    def flags(self) -> Mapping[str, str]:
+        """What the command line gave, by option, which goes over whatever the file comes to say."""
+        return self._flags
 
     def law(self) -> dict[str, Policy]:
         """Each type's policy, in the law's words."""

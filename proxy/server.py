@@ -14,6 +14,7 @@ from proxy.app import App
 from proxy.clock import Steady
 from proxy.errors import ConfigError
 from proxy.listening import Patience, open_admin, open_front
+from proxy.risks import risks
 from proxy.rules import edition
 from proxy.schema import Config
 from proxy.stores.tasks import stop
@@ -127,7 +128,8 @@ async def _serve(config: Config) -> int:
             "serving %s on http://%s%s", tenant.upstream, service.address, tenant.path_prefix, extra={"tenant": name}
         )
     log.info("the admin listener is at http://%s", service.admin)
-    _warn_of_unsigned(config)
+    for risk in risks(config):
+        log.warning("%s: %s", risk.key, risk.why)
     await _greet_stores(service.app, config)
     await stopped.wait()
     log.info("stopping: no new requests; those under way are finished")
@@ -142,15 +144,6 @@ async def _start(config: Config) -> Service:
     from proxy import workers  # noqa: PLC0415 - it is made of this module's parts
 
     return await workers.start(config)
-
-
-def _warn_of_unsigned(config: Config) -> None:
-    unsigned = [name for name, tenant in config.tenants.items() if tenant.webhook_secret is None]
-    if unsigned:
-        log.warning(
-            "without webhook_secret, whoever reaches the listener can announce changes, so make answers old: %s",
-            ", ".join(unsigned),
-        )
 
 
 async def _reload(service: Service) -> None:

@@ -42,12 +42,8 @@ class Trouble:
                 self._unlogged += 1
                 return
             self._logged, unlogged, self._unlogged = now, self._unlogged, 0
-        log.warning(
-            "the cache failed: %s (and %d times more in the last minute)",
-            error,
-            unlogged,
-            extra={"operation": operation},
-        )
+        more = f" (and {unlogged} times more since the last such line)" if unlogged else ""
+        log.warning("the cache failed: %s%s", error, more, extra={"operation": operation})
 
 
 class Troubled(Protocol):

@@ -178,6 +178,11 @@ def test_explain_answers_each_line_and_says_which_it_could_not_read(cli):
     assert result.exit_code == 2
 
 
+def test_what_explain_cannot_read_on_the_command_line_is_no_line_of_a_file(cli):
+    result = cli("explain", "GET", "rest")
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", "'GET rest' is not METHOD PATH\n")
+
+
 def test_explain_of_good_lines_exits_with_0(cli):
     assert cli("explain", "-", stdin="GET /rest/api/3/field\n").exit_code == 0
 

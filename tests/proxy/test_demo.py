@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import orjson
 import pytest
 
 from proxy import demo
@@ -54,11 +55,14 @@ def test_the_demo_stays_up_until_it_is_ended_and_leaves_nothing_behind(environ, 
             lines = iter(process.stdout.readline, "")
             told = next(line for line in lines if "It stays up until" in line)
             curl = next(line for line in lines if "curl" in line)
+            stats = next(line for line in lines if " stats --admin " in line).split()
+            asked = subprocess.run([*stats, "--json"], cwd=tmp_path, env=environ, capture_output=True, check=False)
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=20)
         finally:
             process.kill()
     assert told
+    assert orjson.loads(asked.stdout)["tenants"]["default"]["requests"]
     assert "/rest/api/2/issue/" in curl
     assert process.returncode == 0
     assert list(tmp_path.iterdir()) == []

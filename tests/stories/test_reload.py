@@ -7,6 +7,8 @@ import signal
 import pytest
 import yaml
 
+from proxy import config
+
 ISSUE = "/rest/api/2/issue/PROJ-1"
 APP = "/rest/example-app/1.0/things"
 PATIENCE = 10.0
@@ -62,6 +64,32 @@ async def test_a_bad_file_changes_nothing_and_says_where(new_process, origin, re
     kept = await proxy.get(ISSUE)
     assert kept.why == "fresh"
     assert ttl(kept) > 300
+
+
+async def test_keys_that_only_a_restart_takes_over_are_named(new_process, origin, tmp_path):
+    proxy = await new_process()
+    file = tmp_path / "config0.yaml"
+    given = yaml.safe_load(file.read_text())
+    given["tenants"] = {"default": {"upstream": "http://127.0.0.1:1", "lease": "9m"}, "more": {"path_prefix": "/more"}}
+    file.write_text(yaml.safe_dump(given | LONGER | {"secret": "another that nobody reads", "log": {"level": "debug"}}))
+    proxy.process.send_signal(signal.SIGHUP)
+    async with asyncio.timeout(PATIENCE):
+        while b"restart" not in (line := await proxy.process.stderr.readline()):
+            assert line, "the proxy ended"
+    _, _, named = line.decode().partition("take it over: ")
+    keys = {"secret", "tenants.default.lease", "tenants.default.upstream", "tenants.more", "log.level"}
+    assert set(named.partition('"')[0].split(", ")) == keys
+    assert "another that nobody reads" not in named
+
+
+def test_what_the_command_line_gave_does_not_wait_for_a_restart(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("tenants: {default: {upstream: 'http://a'}}")
+    flags = {"upstream": "http://b", "listen": "127.0.0.1:9"}
+    running = config.read(file, {}, **flags)
+    assert running.flags == flags
+    assert config.waiting(running, config.read(file, {}, **running.flags)) == []
+    assert config.waiting(running, config.read(file, {})) == ["listen", "tenants.default.upstream"]
 
 
 async def test_changes_are_repeated_by_the_delays_that_were_read_last(new_proxy, origin, monkeypatch):
