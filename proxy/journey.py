@@ -64,16 +64,21 @@ class Crew:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How it went so far: how many trips were waited for in `vain`, and whether the question has to go `apart`."""
+    """How it went so far: how many trips were waited for in `vain`, and whether the question has to go `apart`.
+
+    `seen` is what the store held under `key` when another process's trip was over, looked up for all who waited.
+    """
 
     vain: int = 0
     apart: bool = False
+    key: str | None = None
+    seen: Lookup | None = None
 
-    def again(self) -> "Attempt":
-        return replace(self, vain=self.vain + 1)
+    def again(self, key: str | None = None, seen: Lookup | None = None) -> "Attempt":
+        return Attempt(self.vain + 1, self.apart, key, seen)
 
     def alone(self) -> "Attempt":
-        return replace(self, vain=_PATIENCE)
+        return Attempt(_PATIENCE, self.apart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +155,7 @@ class Journey:
                 return await self._forward(incoming, read, Why.UNREADABLE_BODY)
             if question.key in self._too_large:
                 return await self._forward(incoming, read, Why.TOO_LARGE)
-            question, found = await self._look_up(question, live)
+            question, found = await self._look_up(question, live, attempt)
             attempt = await self._act(incoming, question, found, attempt)
         return attempt
 
@@ -165,22 +170,26 @@ class Journey:
             return None
         if question.lock(question.account):
             return Sealed()
-        question, found = await self._look_up(question, None)
+        question, found = await self._look_up(question, None, Attempt())
         left = None if found.entry is None else self._left(question, found.entry)
         return Foreseen(question, self._decide(question, found), found.entry, found.alive, left)
 
-    async def _look_up(self, question: Question, live: Live | None) -> tuple[Question, Lookup]:
+    async def _look_up(self, question: Question, live: Live | None, attempt: Attempt) -> tuple[Question, Lookup]:
         """Look the answer up, or a variant of it if it was chosen by headers that say another thing here."""
-        key = question.lock(question.account)
-        found = await self._crew.store.read(question.key, live, key)
+        found = await self._find(question, live, attempt)
         if found.entry is None or found.entry.origin is None or self._selects(question, found.entry):
             return question, found
         variant = f".{vary.selection(found.entry.origin.vary, question.request.headers, self._crew.secret)}"
         question = replace(question, key=question.key + variant, variant=variant)
-        found = await self._crew.store.read(question.key, live, key)
+        found = await self._find(question, live, attempt)
         if found.entry is not None and not self._selects(question, found.entry):
             found = replace(found, entry=None)
         return question, found
+
+    async def _find(self, question: Question, live: Live | None, attempt: Attempt) -> Lookup:
+        if attempt.seen is not None and attempt.key == question.key:
+            return attempt.seen
+        return await self._crew.store.read(question.key, live, question.lock(question.account))
 
     def _selects(self, question: Question, entry: Entry) -> bool:
         return vary.selects(entry.origin, question.request.headers, self._crew.secret)
@@ -284,10 +293,10 @@ class Journey:
                 raise missed.__cause__ from None
             return attempt.again()
         trip = boarded.landing
-        if trip.foreign:
-            return attempt.again()
+        if trip.seen is not None:
+            return attempt.again(trip.key, trip.seen)
         if not trip.suits(question.caller):
-            return replace(attempt, apart=True)
+            return Attempt(attempt.vain, apart=True)
         if not boarded.led and not self._may_share(question, trip):
             return attempt.alone()
         if trip.settlement is None:

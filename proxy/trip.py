@@ -18,7 +18,7 @@ from policies.headers import OF_THE_ORIGIN, end_to_end, replayable
 from policies.http_date import spelled
 from policies.http_freshness import Arrival
 from policies.links import Site
-from policies.model import Entry, Fence, Read, Request
+from policies.model import Entry, Fence, Lookup, Read, Request
 from policies.names import MANY, Names, by_index
 from policies.points import objects
 from policies.reconcile import reconcilable, reconciled
@@ -108,14 +108,14 @@ class Question:
 class Trip(Landing):
     """A trip that is back: what was decided, the reply it was decided on, and the entry made of it.
 
-    No settlement: there is nothing to share. Either the answer is too large to be read whole, and everybody has to ask
-    for themselves, or another process made the trip, and everybody has to look again.
+    No settlement: there is no answer to share. Either it is too large to be read whole, and everybody has to ask for
+    themselves, or another process made the trip, and everybody has to decide anew by what was then `seen` under `key`.
     """
 
     settlement: Settlement | None
     fetched: Fetched | None = None
     entry: Entry | None = None
-    foreign: bool = False
+    seen: Lookup | None = None
     key: str | None = None  # where the entry is kept; it may be known to be of an account only now
     turned_away: Anonymous | Credentialed | None = None  # whom Jira did not accept: the answer is for them alone
 
@@ -163,14 +163,17 @@ class Travel:
     async def make(self, question: Question, fetch: Fetch, fence: Fence | None, seal: Seal, *, claim: bool) -> Trip:
         """Make the trip; with `claim`, only if no other process is making it, else wait until that one is back.
 
-        Calls `seal` when the answer is here and nobody may board any more (proxy.flights says why).
+        Calls `seal` when the answer is here and nobody may board any more (proxy.flights says why). A trip of another
+        process is looked up once for all passengers.
         Raises UpstreamError when Jira fails and nothing may stand in.
         """
         if not claim:
             return await self._ask(question, fetch, fence, seal)
         if not await self._landings.claim(question.flight, _CLAIM):
             await self._landings.wait(question.flight, _CLAIM)
-            return Trip(alive=True, settlement=None, foreign=True)
+            seal()  # whoever asks from here on may ask for something newer than what we are about to see
+            seen = await self._store.read(question.key, lock=question.lock(question.account))
+            return Trip(alive=True, settlement=None, seen=seen, key=question.key)
         kept = False
         try:
             trip = await self._ask(question, fetch, fence, seal)

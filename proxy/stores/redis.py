@@ -37,6 +37,7 @@ from proxy.stores.hearing import Ear
 from proxy.stores.ledger import new_incarnation
 from proxy.stores.scripts import Script, as_store_error
 from proxy.stores.sealing import Sealing, Unsealed
+from proxy.stores.shared import Shared
 from proxy.stores.wakeups import CHANNEL, Wakeups
 
 LOOK_EVERY = 0.25
@@ -107,6 +108,7 @@ class RedisStore:
         self._limits = ledger_limit, live_limit
         self._wakeups = wakeups or Wakeups(client)
         self._token = token_hex(16)  # what this process claims with
+        self._looks: Shared[Lookup] = Shared()
         self._scripts = {name: Script.load("ledger", "live", "echoes", name) for name in _OVER_THE_LEDGER}
         self._landed = Script.load("landed")
         self._sealing = sealing or Unsealed()
@@ -116,6 +118,10 @@ class RedisStore:
         return f"<RedisStore {self._prefix}>"
 
     async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
+        # Whoever names a query shares only with those who name it too: it has to be registered.
+        return await self._looks.look((key, live, lock), lambda: self._read(key, live, lock))
+
+    async def _read(self, key: str, live: Live | None, lock: bytes) -> Lookup:
         query = () if live is None else (*self._registration(live), *self._limits)
         incarnation, stamp, alive, *parts = await self._run("read", *query, key=key)
         entry = self._unpack(key, parts, lock)

@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 import redis.asyncio
 
-from policies.model import Fence
+from policies.model import Fence, Live
 from proxy.errors import ConfigError, StoreError
 from proxy.stores.ledger import Ledger
 from proxy.stores.redis import RedisStore, connect
@@ -386,3 +386,27 @@ async def test_to_connect_touches_no_network():
 
 def test_the_state_of_a_store_fits_in_a_line(store, tenant):
     assert repr(store) == f"<RedisStore tenant:{tenant}:>"
+
+
+# equal look-ups at once
+
+
+async def test_thirty_equal_look_ups_ask_redis_twice(store, monkeypatch):
+    looks = []
+    read = store._read
+
+    def counted(*asked):
+        looks.append(asked)
+        return read(*asked)
+
+    monkeypatch.setattr(store, "_read", counted)
+    found = await asyncio.gather(*(store.read(KEY) for _ in range(30)))
+    assert len(looks) == 2
+    assert {each.entry for each in found} == {None}
+
+
+async def test_who_names_a_query_does_not_share_with_who_does_not(store):
+    """Else it might not be registered, and a change that concerns it would not reach its answer."""
+    live = Live("search:1", "project = PROJ", 60)
+    await asyncio.gather(store.read(KEY), store.read(KEY), store.read(KEY, live))
+    assert (await store.survey(None)).searches == (live,)

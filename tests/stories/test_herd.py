@@ -50,6 +50,39 @@ async def test_three_processes_that_share_a_redis_make_one_call(new_process, ori
     assert {answer.json()["fields"]["summary"] for answer in answers} == {"wanted"}
 
 
+async def test_what_another_process_brought_is_looked_up_once_for_all_who_waited(new_proxy, origin, redis_url, tenant):
+    origin.issue("PROJ-1", "wanted")
+    settings = {"store": {"url": redis_url}, "tenants": {tenant: {"upstream": origin.url}}}
+    one, other = await new_proxy(**settings), await new_proxy(**settings)
+    await other.get("/rest/api/2/issue/PROJ-9")  # alice's lease is known
+    looks = counted(other.running.app.stores[tenant])
+    origin.open.clear()
+    origin.arrived.clear()
+    first = asyncio.create_task(one.get(ISSUE))
+    await origin.arrived.wait()
+    tasks = [asyncio.create_task(other.get(ISSUE)) for _ in range(20)]
+    while len(looks) < 20:  # noqa: ASYNC110 - their look-ups are on the way
+        await asyncio.sleep(0.01)
+    await other.get("/-/live", user=None)
+    origin.open.set()
+    answers = await asyncio.gather(first, *tasks)
+    assert origin.calls(path=ISSUE) == 1
+    assert {answer.json()["fields"]["summary"] for answer in answers} == {"wanted"}
+    assert len(looks) < 30  # one for each question, and one for all of them; a late one may have looked again
+
+
+def counted(store) -> list[str]:
+    """Count the look-ups from here on."""
+    looks, read = [], store.read
+
+    def reading(key, *rest, **options):
+        looks.append(key)
+        return read(key, *rest, **options)
+
+    store.read = reading
+    return looks
+
+
 async def test_a_process_that_dies_on_its_trip_does_not_take_the_others_down(new_process, origin, redis_url, tenant):
     origin.issue("PROJ-1", "wanted")
     settings = {"store": {"url": redis_url}, "tenants": {tenant: {"upstream": origin.url}}}
