@@ -70,7 +70,16 @@ class Why(Enum):
     QUEUE_FULL = "queue-full", None
     UNKNOWN_TENANT = "unknown-tenant", None
     CLIENT_LIMIT = "client-limit", None
+    ADDRESS_LIMIT = "address-limit", None
+    CONNECTION_LIMIT = "connection-limit", None
     BAD_REQUEST = "bad-request", None
+    HTTP_VERSION = "http-version", None
+    UPGRADE_REFUSED = "upgrade-refused", None
+    EXPECTATION = "expectation-failed", None
+    HEADER_TOO_LARGE = "header-too-large", None
+    BODY_TOO_LARGE = "body-too-large", None
+    SLOW_CLIENT = "slow-client", None
+    INTERNAL_ERROR = "internal-error", None
     OWN = "own-endpoint", None
     # went to Jira
     MISS = "miss", Forwarded.URI_MISS

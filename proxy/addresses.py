@@ -5,6 +5,7 @@ None of them ever repeats a value that may hold a password.
 """
 
 import re
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,6 +16,7 @@ STORES_TO_COME = ("redis+sentinel", "redis+cluster")
 
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
+_SAID_HOST = re.compile(r"[A-Za-z0-9._~-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 _PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
 _LOOPBACK = re.compile(r"127(\.[0-9]+){3}|localhost|::1")
 _HIGHEST_PORT = 65535
@@ -77,6 +79,25 @@ def host(value: str) -> str:
     if not _HOST.fullmatch(value.lower()):
         raise ValueError(f"{shown(value)} is not a host (try jira.example.com or jira.example.com:8080)")
     return value.lower()
+
+
+def is_host(value: str) -> bool:
+    """Tell whether what a client calls a host is one as a URL may have it, and no longer than DNS has them."""
+    return _SAID_HOST.fullmatch(value) is not None
+
+
+def neighbourhood(address: str) -> str:
+    """Name the least that one holder of an address has: an IPv4 address, or of IPv6 the /64.
+
+    What is no IP address, such as the peer of a Unix socket, stands for itself.
+    """
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ip_network((int(ip), 64), strict=False))
 
 
 def path(value: str) -> str:

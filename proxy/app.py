@@ -23,15 +23,18 @@ from proxy import config as configuration
 from proxy import upstream
 from proxy.access import AccessLog
 from proxy.admin import Admin
+from proxy.admission import Admission
 from proxy.answers import Renderer
 from proxy.changes import Changes
 from proxy.clock import Steady
 from proxy.echoing import repeat_forever
 from proxy.errors import StoreError
 from proxy.events import Events
+from proxy.framing import Bounds
 from proxy.front import Front
 from proxy.gauges import Gauge, read
 from proxy.governor import Environment, Governor
+from proxy.guard import Guard
 from proxy.health import Health
 from proxy.history import History
 from proxy.holds import Holds
@@ -140,7 +143,9 @@ class App:
             self._desks, self._rulebook, self.metrics, max_body=config.limits.max_body, clock=clock
         )
         recorder = Recorder(self.metrics, AccessLog(config.log), self.tally, clock)
-        self.front = Front(self.tenants, self.health, self.webhooks, recorder, prefix=config.prefix)
+        self.front = Front(
+            self.tenants, self.health, self.webhooks, recorder, _guard(config, recorder), prefix=config.prefix
+        )
         self.admin = self._admin()
 
     def read_anew(self) -> "Rules":
@@ -325,12 +330,13 @@ class App:
         return spent
 
     def _limit(self, tenant: str) -> RateLimit | None:
-        most = self.config.limits.client_requests_per_minute
-        if most is None:
+        limits = self.config.limits
+        client, address = limits.client_requests_per_minute, limits.address_requests_per_minute
+        if client is None and address is None:
             return None
         failed = self.metrics.store_errors.labels("count").inc
         cache = self._cache(f"tenant:{tenant}")
-        return RateLimit(cache, most, self.secret, clock=time.monotonic, on_error=failed)
+        return RateLimit(cache, client, address, self.secret, clock=time.monotonic, on_error=failed)
 
     def _cache(self, namespace: str) -> AsyncCacheService:
         """Make a service over the Redis of the answers; without one, over a memory of its own."""
@@ -398,6 +404,12 @@ class App:
             self.tally.upstream(tenant, status, seconds)
 
         return observe
+
+
+def _guard(config: Config, recorder: Recorder) -> Guard:
+    limits, timeouts = config.limits, config.timeouts
+    bounds = Bounds(limits.max_header, limits.max_upload, timeouts.client_header, timeouts.client_body)
+    return Guard(bounds, Admission(limits.connections, limits.connections_per_address), timeouts.keep_alive, recorder)
 
 
 def _on_cloud(upstream_url: str) -> bool:

@@ -6,8 +6,10 @@ What a record carries in `extra` becomes a field of its own. Credentials never d
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Any, TextIO
 
 import click
@@ -17,6 +19,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from proxy.schema import Log
 
 HIDDEN = "(hidden)"
+
+log = logging.getLogger(__name__)
 
 _SENSITIVE = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-atlassian-token", "password", "token", "secret"}
@@ -97,6 +101,13 @@ class Human(logging.Formatter):
         if record.exc_info:
             words.append(f"\n{self.formatException(record.exc_info)}")
         return " ".join(words)
+
+
+def failure(error: BaseException, **about: str) -> None:
+    """Tell of an error that nobody foresaw: which and where, but not its message, which may quote a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " > ".join(f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+    log.error("unexpected %s", type(error).__name__, extra={"where": where, **about})
 
 
 def _fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:

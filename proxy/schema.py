@@ -83,6 +83,10 @@ def _duration_or_none(value: object) -> float | None:
     return None if value in (None, "", "null") else duration(value)
 
 
+def _size_or_none(value: object) -> int | None:
+    return None if value in (None, "", "null") else size(value)
+
+
 def authorization(value: str) -> str:
     """Spell a credential as the header it stands for. Mistakes are told without it."""
     if _HEADER.fullmatch(value):
@@ -96,6 +100,7 @@ _HEADER = re.compile(r"(?i:basic|bearer) [!-~]+")
 
 Duration = Annotated[float, BeforeValidator(duration)]
 Size = Annotated[int, BeforeValidator(size)]
+Lasting = Annotated[Duration, Field(gt=0)]
 Listen = Annotated[addresses.Address, BeforeValidator(addresses.address)]
 Site = Annotated[str, AfterValidator(addresses.site)]
 PathPrefix = Annotated[str, AfterValidator(addresses.path)]
@@ -103,6 +108,7 @@ StoreUrl = Annotated[str, AfterValidator(addresses.store)]
 Host = Annotated[str, AfterValidator(addresses.host)]
 BlankIsNone = BeforeValidator(_blank_is_none)
 Listed = BeforeValidator(_listed)
+Amount = Annotated[int | None, Field(gt=0), BlankIsNone]
 
 
 class Section(BaseModel):
@@ -230,14 +236,20 @@ class PolicyRow(Section):
 
 
 class Timeouts(Section):
-    """How long Jira may take."""
+    """How long Jira, and a client, may take."""
 
     connect: Duration = 5.0
-    """To accept a connection."""
+    """For Jira to accept a connection."""
     read: Duration = 60.0
-    """From one piece of an answer to the next."""
+    """From one piece of Jira's answer to the next."""
     total: Duration = 300.0
-    """For a question and its whole answer."""
+    """For a question to Jira and its whole answer."""
+    client_header: Lasting = 20.0
+    """For a client to send a request's line and headers, from the first byte to the last."""
+    client_body: Lasting = 30.0
+    """How long a request's body may be waited for, and one second more for each 500 bytes that came."""
+    keep_alive: Lasting = 75.0
+    """How long a client's connection may rest between requests."""
 
 
 class Limits(Section):
@@ -245,8 +257,18 @@ class Limits(Section):
 
     max_body: Size = 8 * 1024**2
     """A larger answer streams through and is not kept."""
-    client_requests_per_minute: Annotated[int | None, Field(gt=0), BlankIsNone] = None
+    client_requests_per_minute: Amount = None
     """Requests that one client of a tenant may make within a minute; null: as many as it likes."""
+    address_requests_per_minute: Amount = None
+    """Requests of a tenant that may come from one address within a minute, whoever asks; null: any number."""
+    connections: Amount = 10_000
+    """Clients' connections that one process holds at a time; null: any number."""
+    connections_per_address: Amount = None
+    """Those of them that may come from one address; null: any number."""
+    max_header: Annotated[Size, Field(ge=4096, le=1024**2)] = 64 * 1024
+    """What a request's line and headers may weigh together."""
+    max_upload: Annotated[int | None, BeforeValidator(_size_or_none)] = None
+    """What a request's body may weigh; null: as much as Jira takes."""
 
 
 class Log(Section):

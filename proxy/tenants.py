@@ -1,15 +1,11 @@
 """Which Jira a request is for, and by which address its client knows the proxy."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from policies import links
+from proxy.addresses import is_host
 from proxy.journey import Journey
-
-# A host as a URL may have it, and no longer than DNS has them. Anything else a client says in Host or X-Forwarded-Host
-# is not written into answers.
-_HOST = re.compile(r"[A-Za-z0-9._~-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +41,16 @@ class Tenants:
 
     def find(self, host: str, path: str) -> Tenant | None:
         """Find the tenant for a Host header and a raw path; None if there is none."""
-        host = host.lower()
+        host = _plain(host)
         tenant = self._by_host.get(host) or self._by_host.get(host.rpartition(":")[0])
         if tenant is not None:
             return tenant if _below(tenant.path_prefix, path) else None
         return next((t for t in self._by_prefix if _below(t.path_prefix, path)), self._other)
+
+
+def _plain(host: str) -> str:
+    """Spell a host as the configuration does: lower case, and without the dot that ends a full name."""
+    return host.lower().replace(".:", ":", 1).removesuffix(".")
 
 
 def _below(prefix: str, path: str) -> bool:
@@ -59,7 +60,7 @@ def _below(prefix: str, path: str) -> bool:
 def _origin(scheme: str, headers: Mapping[str, str]) -> str:
     forwarded = _first(headers, "x-forwarded-proto").lower()
     hosts = (_first(headers, "x-forwarded-host"), headers.get("host", ""))
-    host = next((host for host in hosts if _HOST.fullmatch(host)), "localhost")
+    host = next((host for host in hosts if is_host(host)), "localhost")  # nothing else is written into answers
     return f"{forwarded if forwarded in {'http', 'https'} else scheme}://{host}"
 
 

@@ -16,6 +16,8 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from proxy.errors import ConfigError, UpstreamError
+from proxy.refusals import RefusedError
+from proxy.replies import LARGEST_HEAD, Connector
 from proxy.schema import Timeouts
 
 Pairs = Iterable[tuple[str, str]]
@@ -23,7 +25,6 @@ Body = bytes | AsyncIterator[bytes] | None
 
 _CHUNK = 64 * 1024
 _LARGE = 1024 * 1024
-_LONGEST_HEADER = 64 * 1024
 # Tomcat, and so Data Center, closes idle connections after 20 s; a request that crosses with that is lost.
 _IDLE = 15.0
 # What such a scheme logs in is the connection, for whoever's request comes over it next.
@@ -139,12 +140,12 @@ def connect(
     """
     proxy = proxy_for(base, environ)
     trust = _trust(ca_file)
-    session = _session(aiohttp.TCPConnector(limit=0, ssl=trust, keepalive_timeout=_IDLE), timeouts)
-    unshared = _session(aiohttp.TCPConnector(limit=0, ssl=trust, force_close=True), timeouts)
+    session = _session(Connector(limit=0, ssl=trust, keepalive_timeout=_IDLE), timeouts)
+    unshared = _session(Connector(limit=0, ssl=trust, force_close=True), timeouts)
     return Upstream(base, session, unshared, proxy=proxy, observe=observe)
 
 
-def _session(connector: aiohttp.TCPConnector, timeouts: Timeouts) -> aiohttp.ClientSession:
+def _session(connector: Connector, timeouts: Timeouts) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -152,8 +153,9 @@ def _session(connector: aiohttp.TCPConnector, timeouts: Timeouts) -> aiohttp.Cli
         # Not trust_env: it would also log anonymous callers in with the host's .netrc.
         trust_env=False,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect, sock_read=timeouts.read),
-        max_line_size=_LONGEST_HEADER,
-        max_field_size=_LONGEST_HEADER,
+        max_line_size=LARGEST_HEAD,
+        max_field_size=LARGEST_HEAD,
+        max_headers=LARGEST_HEAD,  # a count, which the bytes bound
         middlewares=(_once,),
     )
 
@@ -237,4 +239,6 @@ def _translated() -> Iterator[None]:
     except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
         raise UpstreamError("Jira's answer broke off or is not HTTP") from error
     except (aiohttp.ClientError, ConnectionError) as error:
+        if isinstance(error.__cause__, RefusedError):
+            raise error.__cause__ from None  # it was the client that broke off, which is no fault of Jira's
         raise UpstreamError("the connection to Jira broke") from error

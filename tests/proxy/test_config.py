@@ -203,7 +203,7 @@ def test_a_configuration_shows_no_secret(given):
         ("policies: {isue: {}}", "policies.isue.ttl: is missing"),
         ("policies: 5m", "policies: should be a mapping of keys to values"),
         ("listn: 0.0.0.0:80", "listn: unknown key (did you mean listen?)"),
-        ("limits: {zebra: 1}", "limits.zebra: unknown key (known: max_body, client_requests_per_minute)"),
+        ("admin: {zebra: 1}", "admin.zebra: unknown key (known: listen, token)"),
         ("tenants: {default: {upstraem: x}}", "tenants.default.upstraem: unknown key (did you mean upstream?)"),
         ("limits: {max_body: 8}", "limits.max_body: 8 is not a size (try 512KiB, 8MiB, 1GiB)"),
         ("limits: {client_requests_per_minute: 0}", "limits.client_requests_per_minute: should be greater than 0"),

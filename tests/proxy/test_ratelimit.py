@@ -33,7 +33,7 @@ def failures() -> list[None]:
 @pytest.fixture
 def new_limit(clock, failures):
     def make(cache, most=2):
-        return RateLimit(cache, most, b"secret", clock=clock, on_error=lambda: failures.append(None))
+        return RateLimit(cache, most, None, b"secret", clock=clock, on_error=lambda: failures.append(None))
 
     return make
 

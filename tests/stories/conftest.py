@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 import yaml
 from aiohttp import web
+from multidict import CIMultiDict
 
 from proxy import server
 from proxy.schema import Config
@@ -247,6 +248,33 @@ def raw():
         return heard
 
     return say
+
+
+@pytest.fixture
+def ask(raw):
+    """Say bytes to a server, and read the first answer that comes before it closes the connection."""
+
+    async def answer(url: str, said: bytes) -> Answer:
+        head, _, body = (await raw(url, said)).partition(b"\r\n\r\n")
+        line, *fields = head.decode().split("\r\n")
+        headers = CIMultiDict(field.split(": ", 1) for field in fields)
+        return Answer(int(line.split()[1]), headers, body)
+
+    return answer
+
+
+@pytest.fixture
+def is_jiras_error():
+    """Tell whether an answer is of the proxy's own, in the shape of Jira's errors."""
+
+    def check(answer: Answer, status: int, why: str) -> bool:
+        assert (answer.status, answer.headers["Cache-Status"]) == (status, f"jira-cache; detail={why}")
+        assert answer.headers["Content-Type"] == "application/json;charset=UTF-8"
+        said = answer.json()
+        assert said["errorMessages"][0]
+        return said == {"errorMessages": said["errorMessages"], "errors": {}}
+
+    return check
 
 
 def connected(url: str):

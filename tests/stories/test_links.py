@@ -87,9 +87,9 @@ async def test_what_proxies_in_front_say_counts(proxy, path, headers, origin_of_
         "é",
     ],
 )
-@pytest.mark.parametrize("header", ["Host", "X-Forwarded-Host"])
-async def test_an_address_that_is_none_is_not_written_into_answers(proxy, path, header, hostile):
-    answer = await proxy.get(path, headers={header: hostile})
+async def test_an_address_that_is_none_is_not_written_into_answers(proxy, path, hostile):
+    assert (await proxy.get(path, headers={"Host": hostile})).status == 400
+    answer = await proxy.get(path, headers={"X-Forwarded-Host": hostile})
     assert answer.status == 200
     assert hostile.encode() not in answer.body
     assert "evil" not in link(answer)
