@@ -37,10 +37,11 @@ class Call:
 
 def call_of(match: Match, request: Request, caller: Caller, secret: bytes) -> Call:
     """Describe the call that passes a client's request on."""
-    who = client(caller)
+    app = _app(request.headers.get("authorization", ""), secret)
+    who = app if app and isinstance(caller, Untrackable) else client(caller)
     return Call(
         caller=who,
-        app=_app(request.headers.get("authorization", ""), secret) or who,
+        app=app or who,
         type=match.type,
         endpoint=_endpoint(match, request, secret),
         issue=_issue(match),
@@ -74,6 +75,8 @@ def _app(authorization: str, secret: bytes) -> str | None:
 
 
 def _endpoint(match: Match, request: Request, secret: bytes) -> str:
+    if isinstance(match, Read) and request.method == "HEAD":
+        return f"GET {match.route}"  # which is how Jira is asked
     if match.type == OTHER and match.row == "-":  # no row knows it, so that only the path tells it from the others
         return f"{request.method} {keyed_hash(secret, 'path', request.path)}"
     return f"{request.method} {match.route}"

@@ -29,6 +29,7 @@ class Reach(StrEnum):
     APP = "app"  # everything of one app: its quota of points is used up
     CALLER = "caller"  # everything of one caller: Data Center counts for each user
     ENDPOINT = "endpoint"  # one method of one endpoint
+    QUESTION = "question"  # one caller at one endpoint: Jira does not say what it counts, so nobody else is to suffer
     ISSUE = "issue"  # writes to one issue
     BACKGROUND = "background"  # what nobody waits for, while a limit is near
 
@@ -71,13 +72,18 @@ def near_limit(headers: Mapping[str, str]) -> bool:
 
 def scope(reach: Reach, call: Call) -> str:
     """Name what a limit holds back, as seen from a call that met it. One without an issue is held at its endpoint."""
-    names = {Reach.APP: call.app, Reach.CALLER: call.caller, Reach.ISSUE: call.issue}
+    names = {
+        Reach.APP: call.app,
+        Reach.CALLER: call.caller,
+        Reach.QUESTION: f"{call.caller} {call.endpoint}",
+        Reach.ISSUE: call.issue,
+    }
     return f"{reach} {named}" if (named := names.get(reach)) else f"{Reach.ENDPOINT} {call.endpoint}"
 
 
 def scopes(call: Call) -> tuple[str, ...]:
     """Name every limit that may hold a call back. Reading an issue is not held back by writes to it."""
-    reaches = (Reach.APP, Reach.CALLER, Reach.ENDPOINT, *((Reach.ISSUE,) if call.issue else ()))
+    reaches = (Reach.APP, Reach.CALLER, Reach.ENDPOINT, Reach.QUESTION, *((Reach.ISSUE,) if call.issue else ()))
     return tuple(scope(reach, call) for reach in reaches)
 
 
@@ -103,7 +109,7 @@ def retry_after(value: str, now: float) -> float:
 
 def _reach(headers: Mapping[str, str]) -> Reach:
     by_user = "x-ratelimit-interval-seconds" in headers or "x-ratelimit-fillrate" in headers
-    otherwise = Reach.CALLER if by_user else Reach.ENDPOINT
+    otherwise = Reach.CALLER if by_user else Reach.QUESTION
     return _REASONS.get(headers.get("ratelimit-reason", "").strip().lower(), otherwise)
 
 

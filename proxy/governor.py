@@ -208,7 +208,7 @@ class Governor:
             async with asyncio.timeout(self._total):
                 await self._turns.take(call.caller, background=call.background)
         except TimeoutError as error:
-            raise UpstreamError("Jira is too busy with other requests", timeout=True, sent=False) from error
+            raise NotAsked("too many requests wait for Jira", Why.QUEUE_FULL, _SOON) from error
 
     @contextmanager
     def _in_queue(self) -> Iterator[None]:

@@ -54,8 +54,8 @@ class Holds:
             wait = backoff(times, self._draw())
         if now + wait - until < wait * _WORTH:
             return
+        self._take_in({scope: now + wait})  # at once: others of this process may be refused at the same time
         self._take_in(await self._shared())
-        self._take_in({scope: now + wait})
         await self._shelf.put(_NAME, orjson.dumps(self._until), max(1.0, max(self._until.values()) - now))
 
     def relax(self, scopes: Iterable[str]) -> None:

@@ -27,6 +27,7 @@ PROJECTS = ("AAA", "BBB", "CCC")
 STATUSES = ("Open", "Doing", "Done")
 PER_PROJECT = 5
 COUNT = "/rest/api/2/search/approximate-count"
+TROUBLE = frozenset({429, 500, 502, 503, 504})
 ISSUE = re.compile(r"/rest/api/2/issue/([A-Z]+-\d+)")
 
 
@@ -48,6 +49,7 @@ class Jira:
     history: dict[str, list[State]] = field(default_factory=dict)
     url: str = ""
     calls: int = 0
+    trouble: float = 0.0  # the share of requests that it does not answer well, before or after it did as asked
 
     def __post_init__(self):
         for project in PROJECTS:
@@ -76,9 +78,20 @@ class Jira:
         body = await request.read()
         await self.dawdle()
         path, _, _ = request.raw_path.partition("?")
+        if self._fails():
+            return self._failure(request)
         answer = self._counted(orjson.loads(body)["jql"]) if path == COUNT else self._answer(request, path)
         await self.dawdle()  # what was read may be old by the time it arrives
-        return answer
+        return self._failure(request) if self._fails() else answer
+
+    def _fails(self) -> bool:
+        return self.trouble > 0 and self.random.random() < self.trouble / 2
+
+    def _failure(self, request: web.BaseRequest) -> web.Response:
+        status = self.random.choice((0, 0, 500, 502, 503, 503, 504, 429))
+        if not status and request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=status or 500)
 
     async def dawdle(self) -> None:
         for _ in range(self.random.choice((2, 5, 10, 60))):
@@ -171,6 +184,7 @@ class Judge:
     acknowledged: defaultdict = field(default_factory=lambda: defaultdict(int))
     judged: int = 0
     hits: int = 0
+    stood_in: int = 0
     lies: list[str] = field(default_factory=list)
 
     def acknowledge(self, key: str, version: int) -> None:
@@ -179,6 +193,7 @@ class Judge:
     def judge(self, url: str, must: dict[str, int], body: dict, status: str) -> None:
         self.judged += 1
         self.hits += "; hit;" in status
+        self.stood_in += "stale-error" in status or "invalidated-error" in status
         shown = dict(_versions(body))
         for key, version in shown.items():
             if version < must.get(key, 0):
@@ -245,8 +260,11 @@ class Oracle:
             method, path, asked = self._question()
             must = dict(self.judge.acknowledged)
             async with self.session.request(method, self._url() + path, json=asked, headers=LOGIN) as response:
-                body = orjson.loads(await response.read())
-            assert response.status == 200, body
+                answer = await response.read()
+            if self.jira.trouble and response.status in TROUBLE:
+                continue
+            assert response.status == 200, answer
+            body = orjson.loads(answer)
             self.judge.judge(
                 f"{path} jql={asked['jql']}" if asked else path, must, body, response.headers["Cache-Status"]
             )
@@ -271,6 +289,8 @@ class Oracle:
             edit = {"fields": {"summary": "new"}}
             url = f"{self._url()}/rest/api/2/issue/{key}"
             async with self.session.put(url, json=edit, headers=LOGIN) as response:
+                if self.jira.trouble and response.status in TROUBLE:
+                    continue  # it may have been done, but nobody was told so
                 assert response.status == 204
             self._acknowledge(key, int(response.headers["X-Version"]))
             await self.jira.dawdle()

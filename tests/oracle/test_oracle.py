@@ -38,6 +38,35 @@ async def test_three_instances_over_one_redis_never_lie(new_oracle, redis_server
     assert judge.hits > judge.judged / 10
 
 
+def in_trouble(**issue) -> dict:
+    """Settings for a Jira that fails now and then: answers are soon past their TTL, so that they have to stand in."""
+    types = ("issue", "search", "aggregation", "board")
+    return {
+        "tenant": {"governor": {"max_wait": "50ms", "retries": 1, "breaker_failures": 8}},
+        "policies": {name: {"ttl": "1ms", **issue} for name in types},
+    }
+
+
+async def test_what_stands_in_while_jira_fails_is_no_lie(new_oracle):
+    oracle, _ = await new_oracle(7, **in_trouble())
+    oracle.jira.trouble = 0.3
+    judge = await oracle.run(reads=30, writes=10, changes=20)
+    report(judge)
+    assert judge.lies == []
+    assert judge.stood_in > 0
+
+
+async def test_the_oracle_catches_what_a_change_made_old_where_policy_lets_it_stand_in(new_oracle):
+    for seed in range(30, 38):
+        oracle, _ = await new_oracle(seed, **in_trouble(serve_invalidated_on_error=True))
+        oracle.jira.trouble = 0.3
+        judge = await oracle.run()
+        if judge.lies:
+            assert all("invalidated-error" in lie for lie in judge.lies)
+            return
+    pytest.fail("eight runs without noticing")
+
+
 async def test_what_no_webhook_announced_is_known_after_the_next_poll(new_oracle):
     tenants = {"repair": {"credential": "Basic cmVwYWlyOnNlY3JldA=="}}
     oracle, (app,) = await new_oracle(6, tenant=tenants)

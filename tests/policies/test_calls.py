@@ -70,6 +70,11 @@ def test_an_endpoint_is_a_method_of_a_route(rules):
     assert one.endpoint != called(rules, "PUT", "/rest/api/2/issue/PROJ-1").endpoint
 
 
+def test_what_is_asked_by_head_is_asked_of_jira_by_get(rules):
+    head, get = (called(rules, method, "/rest/api/2/issue/PROJ-1") for method in ("HEAD", "GET"))
+    assert head.endpoint == get.endpoint
+
+
 def test_endpoints_that_no_row_knows_are_told_apart_and_named_by_a_hash(rules):
     one, other = (called(rules, "GET", f"/rest/app/1.0/{word}") for word in ("secret", "other"))
     assert one.endpoint != other.endpoint
@@ -90,7 +95,8 @@ def test_a_connect_app_signs_its_own_name(rules):
     one, two = (
         called(rules, "GET", "/rest/api/2/issue/PROJ-1", f"JWT {token(iss='addon', exp=time)}") for time in (1, 2)
     )
-    assert one.app == two.app != one.caller
+    assert one.app == two.app == one.caller == two.caller
+    assert one.caller != called(rules, "GET", "/rest/api/2/issue/PROJ-1", f"JWT {token(iss='other')}").caller
 
 
 @pytest.mark.parametrize(

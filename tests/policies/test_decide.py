@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from policies.decide import Decision, Fetch, Forward, Refuse, Serve, decide, lifetime
+from policies.decide import Decision, Fetch, Forward, LastResort, Refuse, Serve, decide, lifetime
 from policies.directives import Asked
 from policies.http_freshness import ruling
 from policies.model import Entry, Fence, Freshness, Lookup, Origin, Policy, Why
@@ -84,6 +84,44 @@ def test_a_policy_that_became_laxer_does_not_lengthen_what_is_already_kept():
 def by_origin(age, **terms):
     origin = Origin(etag='"theirs"', **terms)
     return replace(ENTRY, stored=NOW - age, ttl=60, origin=origin)
+
+
+FRAGILE = replace(POLICY, serve_invalidated_on_error=True)
+
+
+def last_resort(*args, outage_leased=False, policy=POLICY, leased=True, alive=True):
+    found = Lookup(*args, alive=alive, fence=FENCE)
+    decision = decide(NOTHING, found, policy, NOW, leased=leased, outage_leased=outage_leased)
+    assert isinstance(decision, Fetch)
+    assert decision.fallback is None or decision.last_resort is None
+    return decision.last_resort
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        # whom Jira accepted not quite lately
+        (last_resort(FRESH, leased=False), None),
+        (last_resort(FRESH, leased=False, outage_leased=True), LastResort(FRESH, Why.OUTAGE_LEASE)),
+        (last_resort(OLD, leased=False, outage_leased=True), LastResort(OLD, Why.OUTAGE_LEASE)),
+        (last_resort(ANCIENT, leased=False, outage_leased=True), None),
+        (last_resort(None, leased=False, outage_leased=True), None),
+        (last_resort(MISSING, leased=False, outage_leased=True), None),
+        # what is known to be old
+        (last_resort(FRESH, alive=False), None),
+        (last_resort(FRESH, alive=False, policy=FRAGILE), LastResort(FRESH, Why.INVALIDATED_ERROR)),
+        (last_resort(ANCIENT, alive=False, policy=FRAGILE), None),
+        (last_resort(FRESH, alive=False, leased=False, policy=FRAGILE), None),
+        (
+            last_resort(FRESH, alive=False, leased=False, outage_leased=True, policy=FRAGILE),
+            LastResort(FRESH, Why.INVALIDATED_ERROR),
+        ),
+        # what may stand in anyway
+        (last_resort(OLD), None),
+    ],
+)
+def test_what_may_stand_in_only_while_jira_is_down(case, expected):
+    assert case == expected
 
 
 def act_by_origin(entry, asked=NOTHING, **options) -> Decision:

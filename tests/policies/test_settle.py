@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from policies.callers import Audience
+from policies.decide import LastResort
 from policies.http_freshness import Arrival
 from policies.login import Accepted, Refused, Silent
 from policies.model import Entry, Freshness, Origin, Policy, Why
@@ -127,3 +128,35 @@ def test_a_status_that_is_not_understood_is_not_kept_whatever_it_says(status, co
 def test_unless_told_otherwise_what_is_kept_is_for_many():
     told = replace(reply(cache_control="private, max-age=60"), arrival=Arrival(0.0, 0.0))
     assert settle(told, IN, None, BY_ORIGIN, "app") == Relay(Why.ORIGIN_FORBIDS)
+
+
+LAST = LastResort(OLD, Why.OUTAGE_LEASE)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "login", "expected"),
+    [
+        (Failure(Why.UNREACHABLE), IN, StandIn(OLD, Why.OUTAGE_LEASE)),
+        (Failure(Why.TIMEOUT), IN, StandIn(OLD, Why.OUTAGE_LEASE)),
+        (Failure(Why.BREAKER_OPEN), IN, StandIn(OLD, Why.OUTAGE_LEASE)),
+        (Failure(Why.THROTTLED), IN, Fail(Why.THROTTLED)),
+        (Failure(Why.QUEUE_FULL), IN, Fail(Why.QUEUE_FULL)),
+        (reply(500), Silent(), StandIn(OLD, Why.OUTAGE_LEASE)),
+        (reply(503), IN, StandIn(OLD, Why.OUTAGE_LEASE)),
+        (reply(503), Refused(), Relay(Why.LOGIN_FAILED)),
+        (reply(429), Silent(), Relay(Why.STATUS)),
+        (reply(401), Refused(), Relay(Why.LOGIN_FAILED)),
+        (GOOD, IN, Keep(300, 3900)),
+    ],
+)
+def test_a_last_resort_is_for_when_jira_is_down(outcome, login, expected):
+    assert settle(outcome, login, None, POLICY, "issue", last_resort=LAST) == expected
+
+
+@pytest.mark.parametrize("why", [Why.UNREACHABLE, Why.TIMEOUT, Why.BREAKER_OPEN, Why.THROTTLED, Why.QUEUE_FULL])
+def test_an_old_answer_stands_in_for_whatever_keeps_jira_from_answering(why):
+    assert settle(Failure(why), IN, OLD, POLICY, "issue") == StandIn(OLD)
+
+
+def test_nothing_stands_in_for_somebody_whom_jira_refuses_while_it_fails():
+    assert settle(reply(500), Refused(), OLD, POLICY, "issue") == Relay(Why.LOGIN_FAILED)

@@ -1,5 +1,7 @@
 """What is known of Jira's limits, in one process and among several."""
 
+import asyncio
+
 import pytest
 
 from policies.throttle import LONGEST
@@ -58,9 +60,16 @@ async def test_waits_that_jira_leaves_to_us_grow_until_it_answers(holds, clock):
     assert holds.left(["endpoint x"]) == 1.0
 
 
-async def test_calls_that_are_refused_together_count_once(holds, clock):
-    for _ in range(50):
-        await holds.hold("endpoint x", None)
+async def test_calls_that_are_refused_together_count_once(new_holds, shelf, monkeypatch):
+    get = shelf.get
+
+    async def get_by_and_by(name):
+        await asyncio.sleep(0)
+        return await get(name)
+
+    monkeypatch.setattr(shelf, "get", get_by_and_by)
+    holds = new_holds()
+    await asyncio.gather(*(holds.hold("endpoint x", None) for _ in range(50)))
     assert holds.left(["endpoint x"]) == 1.0
 
 

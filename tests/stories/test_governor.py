@@ -191,6 +191,13 @@ PER_ISSUE, BY_USER = {"RateLimit_Reason": "jira-per-issue-on-write"}, {"X_RateLi
             id="writes to an issue: that issue",
         ),
         pytest.param(
+            {},
+            ("GET", ISSUE, basic("alice")),
+            [("GET", OTHER, basic("alice"))],
+            [("GET", OTHER, basic("bob")), ("GET", PROJECT, basic("alice"))],
+            id="nobody knows what: that user at that endpoint",
+        ),
+        pytest.param(
             BY_USER,
             ("GET", ISSUE, basic("alice")),
             [("GET", PROJECT, basic("alice"))],
