@@ -99,8 +99,8 @@ def stamp_at_store(patch):
     """The fence is taken when the answer is stored, not before Jira is asked."""
     write = FailOpen.write
 
-    async def late(self, key, entry, _fence):
-        return await write(self, key, entry, (await self.read(key)).fence)
+    async def late(self, key, entry, _fence, *lock):
+        return await write(self, key, entry, (await self.read(key)).fence, *lock)
 
     patch.setattr(FailOpen, "write", late)
 
@@ -109,8 +109,8 @@ def no_landing_check(patch):
     """Whoever boarded takes the trip's answer, whatever happened since."""
     write = FailOpen.write
 
-    async def agreeable(self, key, entry, fence):
-        await write(self, key, entry, fence)
+    async def agreeable(self, key, entry, fence, *lock):
+        await write(self, key, entry, fence, *lock)
         return True
 
     patch.setattr(FailOpen, "write", agreeable)
