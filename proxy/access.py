@@ -67,6 +67,7 @@ class AccessLog:
             "status": status,
             "ms": _milliseconds(seconds),
             "upstream_ms": None if notes.upstream is None else _milliseconds(notes.upstream),
+            "points": notes.points,
             "bytes": size,
             "age": None if notes.age is None else round(notes.age, 3),
             "caller": notes.caller,

@@ -67,6 +67,7 @@ from proxy.stores.tiered import Tiered
 from proxy.stores.wakeups import Wakeups
 from proxy.tally import Tally
 from proxy.tenants import Tenant, Tenants
+from proxy.tracing import tracing_of
 from proxy.trip import Travel
 from proxy.watch import Watch
 from proxy.webhooks import Desk, Webhooks
@@ -115,6 +116,7 @@ class App:
         self._began = time.monotonic()
         self.metrics = Metrics(counts)
         self._environ = environ
+        self.tracing = tracing_of(environ)
         self.secret = secret or secret_of(config, environ)
         self._rulebook = rulebook(config)
         self._redis = None if config.store.url.startswith("memory://") else _redis(config)
@@ -142,9 +144,15 @@ class App:
         self.webhooks = Webhooks(
             self._desks, self._rulebook, self.metrics, max_body=config.limits.max_body, clock=clock
         )
-        recorder = Recorder(self.metrics, AccessLog(config.log), self.tally, clock)
+        recorder = Recorder(self.metrics, AccessLog(config.log), self.tally, clock, self.tracing)
         self.front = Front(
-            self.tenants, self.health, self.webhooks, recorder, _guard(config, recorder), prefix=config.prefix
+            self.tenants,
+            self.health,
+            self.webhooks,
+            recorder,
+            _guard(config, recorder),
+            prefix=config.prefix,
+            tracing=self.tracing,
         )
         self.admin = self._admin()
 
@@ -216,6 +224,8 @@ class App:
             await jira.close()
         for store in self.stores.values():
             await store.close()
+        if self.tracing is not None:
+            await self.tracing.close()
 
     def _store(self, tenant: str) -> FailOpen:
         backend = self._backend(tenant)
@@ -260,6 +270,7 @@ class App:
             ca_file=settings.ca_file,
             environ=self._environ,
             observe=self._observer(name),
+            tracing=self.tracing,
         )
         self._upstreams.append(jira)
         governor = self.governors[name] = self._governor(name, settings, jira)

@@ -31,6 +31,7 @@ from proxy.refusals import Refusal, RefusedError
 from proxy.responses import REQUEST_ID, Farewell, headers_of, whole
 from proxy.signin import COOKIE, without_cookie
 from proxy.tenants import Tenant, Tenants
+from proxy.tracing import Tracing
 from proxy.upstream import joined, texts
 from proxy.webhooks import PATH, Delivery, Webhooks
 
@@ -56,6 +57,7 @@ class Front:
         guard: Guard,
         *,
         prefix: str,
+        tracing: Tracing | None = None,
     ) -> None:
         self._tenants = tenants
         self._health = health
@@ -63,10 +65,11 @@ class Front:
         self._recorder = recorder
         self._guard = guard
         self._prefix = prefix
+        self._tracing = tracing
 
     def server(self) -> web.Server:
         """Make the server to listen with. A client that leaves cancels its request; bodies keep their coding."""
-        return _Server(self.handle, self._guard)
+        return _Server(self.handle if self._tracing is None else self._tracing.around(self.handle), self._guard)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request of a client, come what may."""

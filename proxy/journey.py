@@ -306,6 +306,7 @@ class Journey:
             incoming.notes.asked_for(trip.key)
         if boarded.led and trip.fetched is not None:
             incoming.notes.waited(trip.fetched.cost)
+            incoming.notes.points = 1 + trip.fetched.objects
         if isinstance(trip.settlement, StandIn):
             incoming.notes.age = age_of(trip.settlement.entry, self._crew.clock())
         return self._arrived(question, fetch, trip, led=boarded.led)

@@ -17,8 +17,9 @@ _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[
 class Notes:
     """Filled in on the request's way. None is what does not apply, or what nobody found out.
 
-    `caller` and `key` are keyed hashes, cut short; `upstream` is for how many seconds Jira was waited for; `age` is how
-    many seconds old the answer was; `extra` is what a webhook adds.
+    `caller` and `key` are keyed hashes, cut short; `upstream` is for how many seconds Jira was waited for, and `points`
+    what the answer took of Jira Cloud's quota; `age` is how many seconds old the answer was; `extra` is what a webhook
+    adds.
     """
 
     tenant: str = "-"
@@ -27,6 +28,7 @@ class Notes:
     caller: str | None = None
     key: str | None = None
     upstream: float | None = None
+    points: int | None = None
     age: float | None = None
     request_id: str | None = None
     trace_id: str | None = None

@@ -19,6 +19,7 @@ from proxy.errors import ConfigError, UpstreamError
 from proxy.refusals import RefusedError
 from proxy.replies import LARGEST_HEAD, Connector
 from proxy.schema import Timeouts
+from proxy.tracing import Tracing
 
 Pairs = Iterable[tuple[str, str]]
 Body = bytes | AsyncIterator[bytes] | None
@@ -82,26 +83,35 @@ class Upstream:
         *,
         proxy: str | None,
         observe: Callable[[str, float], None],
+        tracing: Tracing | None = None,
     ) -> None:
         self.base = base
         self._session = session
         self._unshared = unshared
         self._proxy = proxy
         self._observe = observe
+        self._tracing = tracing
 
     async def send(self, method: str, target: str, headers: Pairs, body: Body = None) -> Reply:
         """Send a request; `target` is the raw path and query below the base, kept to the byte."""
         began = time.perf_counter()
         status = "none"
         try:
-            reply = await self._send(method, target, headers, body)
+            reply = await self._traced(method, target, CIMultiDict(headers), body)
             status = str(reply.status)
         finally:
             self._observe(status, time.perf_counter() - began)
         return reply
 
-    async def _send(self, method: str, target: str, headers: Pairs, body: Body) -> Reply:
-        sent = CIMultiDict(headers)
+    async def _traced(self, method: str, target: str, sent: CIMultiDict[str], body: Body) -> Reply:
+        if self._tracing is None:
+            return await self._send(method, target, sent, body)
+        with self._tracing.asking(method, sent) as answered:
+            reply = await self._send(method, target, sent, body)
+            answered(reply.status)
+            return reply
+
+    async def _send(self, method: str, target: str, sent: CIMultiDict[str], body: Body) -> Reply:
         session = self._unshared if _logs_connection_in(sent) else self._session
         with _translated():
             response = await session.request(
@@ -133,6 +143,7 @@ def connect(
     ca_file: str | None,
     environ: Mapping[str, str],
     observe: Callable[[str, float], None],
+    tracing: Tracing | None = None,
 ) -> Upstream:
     """Make the connection pool of one Jira; nothing is sent. Raises ConfigError for a CA file or proxy that is none.
 
@@ -142,7 +153,7 @@ def connect(
     trust = _trust(ca_file)
     session = _session(Connector(limit=0, ssl=trust, keepalive_timeout=_IDLE), timeouts)
     unshared = _session(Connector(limit=0, ssl=trust, force_close=True), timeouts)
-    return Upstream(base, session, unshared, proxy=proxy, observe=observe)
+    return Upstream(base, session, unshared, proxy=proxy, observe=observe, tracing=tracing)
 
 
 def _session(connector: Connector, timeouts: Timeouts) -> aiohttp.ClientSession:

@@ -62,6 +62,7 @@ async def test_a_line_says_what_was_asked_what_came_of_it_and_why(log):
         "status": 200,
         "ms": 1.5,
         "upstream_ms": 200.0,
+        "points": None,
         "bytes": 9,
         "age": None,
         "caller": "01234567",

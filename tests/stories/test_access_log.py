@@ -61,7 +61,8 @@ async def test_a_miss_and_a_hit_of_the_same_answer_say_so(proxy, jira, written):
     assert miss["caller"] == hit["caller"] != (None, "")
     assert miss["key"] == hit["key"] is not None
     assert miss["upstream_ms"] > 0
-    assert hit["upstream_ms"] is None
+    assert (hit["upstream_ms"], hit["points"]) == (None, None)
+    assert miss["points"] == 2
     assert hit["age"] >= 0
     assert miss["bytes"] == hit["bytes"] > 100
 
