@@ -6,6 +6,7 @@ The other half, what to make of Jira's answer, is policies.settle.
 from dataclasses import dataclass, replace
 
 from policies.directives import Asked
+from policies.early import due
 from policies.model import Entry, Lookup, Policy, Why
 from policies.validation import validatable
 
@@ -69,16 +70,18 @@ def decide(
     leased: bool,
     outage_leased: bool = False,
     ranged: bool = False,
+    draw: float = 1.0,
 ) -> Decision:
     """Decide by the client's directives, the entry found, and whether Jira accepted this caller within the lease.
 
-    `outage_leased` tells whether it did so lately enough to be believed while Jira is down.
+    `outage_leased` tells whether it did so lately enough to be believed while Jira is down. `draw`, by chance from 0 to
+    1, decides whether what is about to expire is fetched early (policies.early); with 1 it is not.
     """
     if asked.no_store:
         return Forward(Why.NO_STORE)
     if ranged:
         return Forward(Why.RANGE)
-    decision = _by_entry(asked, found, policy, now, leased=leased)
+    decision = _by_entry(asked, found, policy, now, leased=leased, draw=draw)
     if isinstance(decision, Fetch) and (leased or outage_leased):
         decision = replace(decision, last_resort=_last_resort(decision.why, found.entry, policy, now))
     if asked.only_if_cached and isinstance(decision, Fetch):
@@ -118,7 +121,7 @@ def _last_resort(why: Why, entry: Entry | None, policy: Policy, now: float) -> L
     return LastResort(entry, Why.OUTAGE_LEASE) if why is Why.NO_LEASE else None
 
 
-def _by_entry(asked: Asked, found: Lookup, policy: Policy, now: float, *, leased: bool) -> Serve | Fetch:
+def _by_entry(asked: Asked, found: Lookup, policy: Policy, now: float, *, leased: bool, draw: float) -> Serve | Fetch:
     entry = found.entry
     if found.fence is None:
         return Fetch(Why.STORE_DOWN)
@@ -134,14 +137,17 @@ def _by_entry(asked: Asked, found: Lookup, policy: Policy, now: float, *, leased
     fallback = entry if _may_stand_in(entry, policy, left) else None
     if asked.max_age is not None and age > asked.max_age:
         return Fetch(Why.TOO_OLD, fallback, held=validatable(entry))
-    return _by_age(asked, entry, policy, left, fallback)
+    early = due(age, lifetime(entry, policy), entry.cost, draw)
+    return _by_age(asked, entry, policy, left, fallback, early=early)
 
 
-def _by_age(asked: Asked, entry: Entry, policy: Policy, left: float, fallback: Entry | None) -> Serve | Fetch:
+def _by_age(
+    asked: Asked, entry: Entry, policy: Policy, left: float, fallback: Entry | None, *, early: bool
+) -> Serve | Fetch:
     if left > 0:
         if asked.min_fresh is not None and left < asked.min_fresh:
             return Fetch(Why.TOO_OLD, fallback, held=validatable(entry))
-        return Serve(entry, Why.NEGATIVE if entry.status == NOT_FOUND else Why.FRESH)
+        return Serve(entry, Why.NEGATIVE if entry.status == NOT_FOUND else Why.FRESH, refresh=early)
     strict = entry.origin is not None and entry.origin.strict
     if asked.min_fresh is None and asked.max_stale is not None and -left <= asked.max_stale and not strict:
         return Serve(entry, Why.MAX_STALE)

@@ -316,6 +316,7 @@ class App:
             limit=self._limit(name),
             seen=lambda caller: self.tally.seen(name, caller),
             clock=self._clock,
+            draw=self._draw,
         )
 
     def _governor(self, tenant: str, settings: TenantConfig, jira: upstream.Upstream) -> Governor:

@@ -60,6 +60,7 @@ class Crew:
     limit: RateLimit | None
     seen: Callable[[Credentialed], None]
     clock: Callable[[], float]
+    draw: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +263,7 @@ class Journey:
             leased=question.leased,
             outage_leased=question.outage_leased,
             ranged="range" in request.headers,
+            draw=self._crew.draw(),
         )
 
     def _serve(self, question: Question, entry: Entry, sending: Sending) -> Whole:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from policies import early
 from policies.model import Entry, Fence, Lookup
 from proxy.stores.coding import BREAK
 from proxy.stores.hearing import Hearing
@@ -19,7 +20,7 @@ class _Kept:
 
 
 class Near:
-    """At most `max_bytes` of one tenant's fresh and true answers, as of the last hearing.
+    """At most `max_bytes` of one tenant's fresh and true answers that are not about to expire, as of the last hearing.
 
     `clock` gives seconds of which only the differences matter, `unix` those that the age of answers is measured by.
     """
@@ -90,7 +91,8 @@ class Near:
         """
         held = self._answers.get(key)
         if held is None or held.entry.stored <= entry.stored or self.find(key) is None:
-            fresh_for = min(entry.keep, entry.stored + entry.ttl - self._unix())
+            # When it may have to be fetched early, somebody else may have done so: the far store knows.
+            fresh_for = min(entry.keep, entry.stored + early.calm(entry.ttl, entry.cost) - self._unix())
             kept = _Kept(entry, BREAK.join(entry.tags).split(BREAK), fence)
             self._answers.put(key, kept, size_of(key, entry), fresh_for)
 

@@ -18,11 +18,15 @@ def aged(seconds, **changes):
     return replace(ENTRY, stored=NOW - seconds, **changes)
 
 
-def act(entry, asked=NOTHING, *, alive=True, leased=True, ranged=False, fence=FENCE, policy=POLICY) -> Decision:
-    return decide(asked, Lookup(entry, alive=alive, fence=fence), policy, NOW, leased=leased, ranged=ranged)
+def act(
+    entry, asked=NOTHING, *, alive=True, leased=True, ranged=False, fence=FENCE, policy=POLICY, draw=0.5
+) -> Decision:
+    found = Lookup(entry, alive=alive, fence=fence)
+    return decide(asked, found, policy, NOW, leased=leased, ranged=ranged, draw=draw)
 
 
 FRESH, STALE, OLD, ANCIENT = aged(299), aged(301), aged(400), aged(4000)
+DEAR = aged(299, cost=1.0)
 MISSING = aged(29, status=404, ttl=30)
 
 
@@ -32,6 +36,10 @@ MISSING = aged(29, status=404, ttl=30)
         # what the entry alone decides
         (act(None), Fetch(Why.MISS)),
         (act(FRESH), Serve(FRESH, Why.FRESH)),
+        (act(DEAR, draw=0.36), Serve(DEAR, Why.FRESH, refresh=True)),
+        (act(DEAR, draw=0.37), Serve(DEAR, Why.FRESH)),
+        (act(DEAR, draw=0.0, alive=False), Fetch(Why.INVALIDATED)),
+        (act(DEAR, draw=0.0, leased=False), Fetch(Why.NO_LEASE)),
         (act(MISSING), Serve(MISSING, Why.NEGATIVE)),
         (act(aged(31, status=404, ttl=30)), Fetch(Why.EXPIRED)),
         (act(STALE), Serve(STALE, Why.STALE_REVALIDATE, refresh=True)),

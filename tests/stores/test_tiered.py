@@ -428,6 +428,18 @@ def test_what_is_dead_makes_room_for_whatever_comes(near, make_entry):
     assert near.find(KEY).entry.body == b"other"
 
 
+def test_what_may_have_to_be_fetched_early_is_not_near(near, clock, make_entry):
+    near.admit(KEY, make_entry(stored=UNIX, ttl=60, cost=1.0), Fence(1, 5))
+    clock.now += 53
+    assert near.find(KEY)
+    clock.now += 1  # a little less than seven times its cost is left
+    assert near.find(KEY) is None
+    near.admit(KEY, make_entry(stored=UNIX - 54, ttl=60, cost=1.0), Fence(1, 5))
+    assert near.find(KEY) is None
+    near.admit(KEY, make_entry(stored=UNIX - 54, ttl=60, cost=0.1), Fence(1, 5))
+    assert near.find(KEY)
+
+
 def test_what_is_near_is_bounded(clock, make_entry):
     near = Near(10_000, clock, lambda: UNIX)
     near.learn(hearing(5))
