@@ -4,7 +4,7 @@ Must live here: the reading of a request against the rows. Must not: any resourc
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -36,6 +36,8 @@ _READING = {"GET": "GET", "HEAD": "GET"}
 _SIDE_EFFECT = "updateHistory"
 _REPEATED, _LONGEST_REPEATED = 4_096, 512  # requests, and characters of each, that are remembered
 _OVERRIDE = "x-http-method-override"
+_KIND = re.compile(r"^[a-z]+|^\*")
+_OWN_KINDS = ("*", "answer", "search", "searches", "type", "uri")  # of tags that no row names
 _ENCODED_NAME = re.compile(r"&[^=&%+]*[%+]")
 
 
@@ -56,7 +58,9 @@ class Rulebook:
         writes: Mapping[str, WriteRow],
         announcements: Announcements,
         policies: Mapping[str, Policy],
+        *,
         by_origin: tuple[str, ...],
+        kinds: frozenset[str],
     ) -> None:
         self._rules = rules
         self._writes = writes
@@ -67,6 +71,7 @@ class Rulebook:
         self.types = frozenset(policies)
         self.events = announcements.events
         self.by_origin = by_origin
+        self.kinds = kinds
 
     @classmethod
     def load(
@@ -82,12 +87,14 @@ class Rulebook:
         for name, columns in read_table("events.yaml", events).items():
             if "event" in columns:
                 builder.events.append(parse_event("events.yaml", name, columns))
+                builder.kinds.update(_kinds(columns))
             else:
                 builder.add("events.yaml", name, columns, reads=False)
         for at, columns in enumerate(routes):
             builder.add("routes", f"routes[{at}]", columns, reads=_reads(columns), rank=1)
         announcements = Announcements(builder.events)
-        return cls(builder.rules, builder.writes, announcements, builder.used, tuple(builder.by_origin))
+        by_origin, kinds = tuple(builder.by_origin), frozenset(builder.kinds)
+        return cls(builder.rules, builder.writes, announcements, builder.used, by_origin=by_origin, kinds=kinds)
 
     def classify(self, request: Request) -> Match:
         """Tell what a request is, from its method, path and query."""
@@ -190,10 +197,12 @@ class _Builder:
         self.events: list[EventRow] = []
         self.used: dict[str, Policy] = {}
         self.by_origin: list[str] = []
+        self.kinds = set(_OWN_KINDS)
         self._policies = policies
 
     def add(self, file: str, name: str, columns: Columns, *, reads: bool, rank: int = 0) -> None:
         patterns, row = parse_read(file, name, columns) if reads else parse_write(file, name, columns)
+        self.kinds.update(_kinds(columns))
         if isinstance(row, WriteRow):
             self.writes[name] = row
         elif row.type != OTHER:
@@ -209,6 +218,13 @@ class _Builder:
         if row.type not in self._policies:
             raise PolicyError(f"{file}: row {row.name}: column type: there is no policy for {row.type!r}")
         self.used[row.type] = self._policies[row.type]
+
+
+def _kinds(columns: Columns) -> Iterator[str]:
+    """Tell what the tags of a row are of: `issue` of `issue:{issue}`."""
+    for cell in (columns.get("tags"), columns.get("otherwise"), *(columns.get("if_query") or {}).values()):
+        for tag in [cell] if isinstance(cell, str) else cell or ():
+            yield from _KIND.findall(str(tag))[:1]
 
 
 def _address(parts: tuple[str, ...]) -> str:

@@ -396,7 +396,7 @@ class App:
             self.config.admin.token,
             metrics=self.metrics,
             stats=lambda: stats.tell(time.monotonic() - self._began),
-            purges=Purges(self._purgers, lambda: self._rulebook.types),
+            purges=Purges(self._purgers, lambda: self._rulebook),
             explain=Inspector(self.config, self.tenants, lambda: self._rulebook, self.history, self._clock).explain,
             sign_in=SignIn(self._cache("admin")),
             events=self.events,

@@ -4,11 +4,12 @@ A purge by tag, type or project, or of everything, is a change like any other: i
 tag, whatever the cache holds, and also what is under way is not served as fresh. Only a pattern looks through all keys.
 """
 
+import difflib
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 import orjson
 
@@ -89,12 +90,22 @@ class Purger:
         return None
 
 
+class Known(Protocol):
+    """What there is to be named: types of answers, and kinds of tags (`issue` of `issue:PROJ-1`)."""
+
+    @property
+    def types(self) -> Collection[str]: ...
+
+    @property
+    def kinds(self) -> Collection[str]: ...
+
+
 class Purges:
     """Takes orders, which are parsed JSON: `{"tenant": ..., "tags": [...]}` and the like."""
 
-    def __init__(self, purgers: Mapping[str, Purger], types: Callable[[], Collection[str]]) -> None:
+    def __init__(self, purgers: Mapping[str, Purger], known: Callable[[], Known]) -> None:
         self._purgers = purgers
-        self._types = types
+        self._known = known
 
     @property
     def tenants(self) -> Collection[str]:
@@ -106,7 +117,7 @@ class Purges:
         if not isinstance(order, dict):
             raise PurgeError("a purge is a JSON object")
         given = {name: value for name, value in order.items() if name != "tenant"}
-        purge = parse(given, self._types())
+        purge = parse(given, self._known())
         tenant = self._tenant(order.get("tenant"))
         forgotten = await self._purgers[tenant].purge(purge)
         log.info("purged %s", orjson.dumps(given).decode(), extra={"tenant": tenant})
@@ -123,7 +134,7 @@ class Purges:
         return name
 
 
-def parse(given: Mapping[str, Any], types: Collection[str]) -> Tagged | Pattern:
+def parse(given: Mapping[str, Any], known: Known) -> Tagged | Pattern:
     """Read what is to be purged. PurgeError for anything but exactly one kind of purge, of the right form."""
     kinds = ", ".join(_KINDS)
     if unknown := ", ".join(sorted(name for name in given if name not in _KINDS)):
@@ -132,9 +143,21 @@ def parse(given: Mapping[str, Any], types: Collection[str]) -> Tagged | Pattern:
         raise PurgeError(f"give exactly one of {kinds}")
     [(kind, value)] = given.items()
     purge = _KINDS[kind](value)
-    if isinstance(purge, Type) and purge.name not in types:
-        raise PurgeError(f"type {shown(purge.name)} is not known (known: {', '.join(sorted(types))})")
+    if isinstance(purge, Type) and purge.name not in known.types:
+        raise PurgeError(f"type {shown(purge.name)} is not known (known: {', '.join(sorted(known.types))})")
+    if isinstance(purge, Tags):
+        _refuse_unknown(purge.tags, known.kinds)
     return purge
+
+
+def _refuse_unknown(tags: Iterable[str], kinds: Collection[str]) -> None:
+    """Refuse a tag that no answer can carry, because no rule has any of its kind: that is a slip of the pen."""
+    for tag in tags:
+        kind = tag.partition(":")[0]
+        if kind not in kinds:
+            near = difflib.get_close_matches(kind, kinds, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise PurgeError(f"{shown(tag)} is no tag that an answer can have{hint}")
 
 
 def _tags(value: Any) -> Tags:

@@ -363,3 +363,17 @@ def test_a_row_that_names_its_method_beats_one_for_all_methods_whatever_the_orde
 def test_a_row_that_reads_is_known_for_one_although_a_column_is_wrong(columns, complaint):
     with pytest.raises(PolicyError, match=complaint):
         Rulebook.load("", "", POLICIES, [columns])
+
+
+def test_the_kinds_of_all_tags_are_known():
+    rows = """
+    things: {match: "GET /rest/x/{a}", type: issue, tags: ["thing:{a}", things], if_query: {more: ["other:{a}"]}}
+    """
+    events = """
+    change: {match: "PUT /rest/x/{a}", tags: ["gadget:{body.id}"], otherwise: [gadgets]}
+    told: {event: told, tags: ["gizmo:{body.id}"]}
+    """
+    kinds = Rulebook.load(rows, events, {"issue": Policy(60)}).kinds
+    assert {"thing", "things", "other", "gadget", "gadgets", "gizmo"} <= kinds
+    assert {"*", "type", "answer", "search", "searches", "uri"} <= kinds
+    assert "issue" not in kinds

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from contextlib import contextmanager
 from threading import Thread
+from types import SimpleNamespace
 
 import click
 import orjson
@@ -26,7 +27,10 @@ from proxy.signin import SignIn
 from proxy.spending import Spending
 from proxy.stats import Stats, as_text
 
-TYPES = frozenset({"issue", "search", "user"})
+KNOWN = SimpleNamespace(
+    types=frozenset({"issue", "search", "user"}),
+    kinds=frozenset({"*", "a", "issue", "issues", "project", "user", "users"}),
+)
 
 
 class Recorder:
@@ -50,7 +54,7 @@ async def explain(method, path, tenant, caller):
 
 
 def new_admin(token=None, **purgers):
-    purges = Purges(purgers or {"default": Recorder()}, lambda: TYPES)
+    purges = Purges(purgers or {"default": Recorder()}, lambda: KNOWN)
     sign_in = SignIn(AsyncCacheService(url="memory://", on_error="raise"))
     return Admin(
         token,
@@ -94,7 +98,7 @@ def ask(aiohttp_client):
     ],
 )
 def test_a_purge_is_read(given, purge):
-    assert parse(given, TYPES) == purge
+    assert parse(given, KNOWN) == purge
 
 
 @pytest.mark.parametrize(
@@ -112,6 +116,8 @@ def test_a_purge_is_read(given, purge):
         ({"tags": ["issue:"]}, "'issue:' is not a tag (try issue:PROJ-1, project:PROJ, users)"),
         ({"tags": ["issue: A-1"]}, "'issue: A-1' is not a tag (try issue:PROJ-1, project:PROJ, users)"),
         ({"tags": ["issue:*"]}, "'issue:*' is not a tag (try issue:PROJ-1, project:PROJ, users)"),
+        ({"tags": ["users", "isue:A-1"]}, "'isue:A-1' is no tag that an answer can have (did you mean issue?)"),
+        ({"tags": ["zzz"]}, "'zzz' is no tag that an answer can have"),
         ({"tags": [7]}, "7 is not a tag (try issue:PROJ-1, project:PROJ, users)"),
         ({"type": "isue"}, "type 'isue' is not known (known: issue, search, user)"),
         ({"type": None}, "type should be text, of 1 to 512 characters"),
@@ -123,7 +129,7 @@ def test_a_purge_is_read(given, purge):
 )
 def test_a_purge_of_another_form_is_refused_in_one_line(given, line):
     with pytest.raises(PurgeError) as refused:
-        parse(given, TYPES)
+        parse(given, KNOWN)
     assert str(refused.value) == line
 
 

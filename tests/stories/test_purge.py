@@ -166,10 +166,22 @@ async def test_purge_and_admin_link_tell_programs_in_json(kept, tenant):
         assert answer.status == 303
 
 
-async def test_what_is_refused_changes_nothing(kept):
-    done = await command(kept, "purge", "--type", "isue")
-    assert done.exit_code == 2
-    assert "type 'isue' is not known (known: aggregation, board," in done.stderr
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--type", "isue"], "type 'isue' is not known (known: aggregation, board,"),
+        (
+            ["--tag", "issue:A-1", "--tag", "isue:A-1"],
+            "'isue:A-1' is no tag that an answer can have (did you mean issue?)",
+        ),
+        (["--all", "--tenant", "nobody"], "tenant 'nobody' is not known (known: "),
+    ],
+)
+async def test_what_is_refused_changes_nothing(kept, words, line):
+    done = await command(kept, "purge", *words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    [said] = done.stderr.splitlines()
+    assert line in said
     assert set((await whys(kept)).values()) == {"fresh"}
 
 
