@@ -54,6 +54,7 @@ class Admin:
         explain: Explain,
         sign_in: SignIn,
         events: Events,
+        parts: Callable[[], dict[str, Any]],
     ) -> None:
         self._token = token
         self._metrics = metrics
@@ -62,12 +63,14 @@ class Admin:
         self._explain = explain
         self._sign_in = sign_in
         self._events = events
+        self._parts = parts
 
     def app(self) -> web.Application:
         """Make the application to listen with."""
         app = web.Application(middlewares=[self._guard])
         app.router.add_get("/metrics", self._show_metrics)
         app.router.add_get("/api/stats", self._show_stats)
+        app.router.add_get("/api/parts", self._show_parts)
         app.router.add_get("/api/explain", self._show_explanation)
         app.router.add_post("/api/purge", self._purge)
         app.router.add_get("/", self._show_page)
@@ -110,6 +113,9 @@ class Admin:
 
     async def _show_stats(self, _request: web.Request) -> web.Response:
         return _json(self._stats())
+
+    async def _show_parts(self, _request: web.Request) -> web.Response:
+        return _json(self._parts())
 
     async def _show_explanation(self, request: web.Request) -> web.Response:
         asked = request.query

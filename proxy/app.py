@@ -70,7 +70,7 @@ from proxy.tenants import Tenant, Tenants
 from proxy.tracing import tracing_of
 from proxy.trip import Travel
 from proxy.watch import Watch
-from proxy.webhooks import Desk, Webhooks
+from proxy.webhooks import Desk, Lately, Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class App:
         self.governors: dict[str, Governor] = {}
         self._purgers: dict[str, Purger] = {}
         self.tenants = Tenants([self._tenant(name, tenant) for name, tenant in config.tenants.items()])
-        self.health = Health(self._parts)
+        self.health = Health(lambda part: (str(told["state"]) for told in self._parts()[part].values()))
         self.webhooks = Webhooks(
             self._desks, self._rulebook, self.metrics, max_body=config.limits.max_body, clock=clock
         )
@@ -186,9 +186,10 @@ class App:
                     await store.invalidate({EVERYTHING})
                 await store.put(_RULES, rules, _RULES_KEPT)
 
-    def _parts(self) -> dict[str, object]:
+    def _parts(self) -> dict[str, dict[str, Mapping[str, object]]]:
+        """Tell how each part of each tenant is in this process."""
         return {
-            "stores": {name: store.state for name, store in self.stores.items()},
+            "stores": {name: {"state": store.state} for name, store in self.stores.items()},
             "webhooks": {name: watch.report() for name, watch in self.watches.items()},
             "upstreams": {name: governor.report() for name, governor in self.governors.items()},
         }
@@ -281,7 +282,8 @@ class App:
         watch = self._watch(name, settings.repair)
         if settings.repair.credential is not None:
             self.repairs[name] = self._repair(name, settings, governor, changes, names)
-        self._desks[name] = Desk(settings.webhook_secret, changes, store, watch)
+        seen = Lately(time.monotonic) if settings.webhook_secret is None else store
+        self._desks[name] = Desk(settings.webhook_secret, changes, seen, watch)
         self._purgers[name] = Purger(store, changes, names)
         leases = Leases(store, settings.lease, self._steady, outage_term=settings.outage_lease)
         # A store may outlive a change of the upstream, or serve another deployment's tenant of this name: what one Jira
@@ -400,6 +402,7 @@ class App:
             explain=Inspector(self.config, self.tenants, lambda: self._rulebook, self.history, self._clock).explain,
             sign_in=SignIn(self._cache("admin")),
             events=self.events,
+            parts=self._parts,
         )
 
     def _teller(self, tenant: str) -> Callable[[str, frozenset[str]], None]:

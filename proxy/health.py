@@ -1,6 +1,9 @@
-"""Whether the process lives, and whether it should be sent requests, part by part."""
+"""Whether the process lives, and whether it should be sent requests, part by part.
 
-from collections.abc import Callable, Mapping
+Anybody may ask, so whose parts they are is told on the admin listener alone (/api/parts).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 
 import orjson
 
@@ -9,12 +12,19 @@ from proxy.answers import Whole
 
 OK, UNAVAILABLE = 200, 503
 
+STATES: Mapping[str, tuple[str, ...]] = {
+    "stores": ("ok", "open", "owing"),
+    "webhooks": ("off", "healthy", "unproven"),
+    "upstreams": ("ok", "near-limit", "throttled", "down"),
+}
+"""The parts, and the states of each from the best to the worst."""
+
 
 class Health:
-    """Answers /live and /ready. `parts` tells the state of each part, by name."""
+    """Answers /live and /ready. `states` tells the states of a part, of which there is one for each tenant."""
 
-    def __init__(self, parts: Callable[[], Mapping[str, object]]) -> None:
-        self._parts = parts
+    def __init__(self, states: Callable[[str], Iterable[str]]) -> None:
+        self._states = states
         self.draining = False
 
     def answer(self, path: str) -> Whole | None:
@@ -24,8 +34,11 @@ class Health:
         if path == "/ready":
             # A store that is down costs speed, not answers: requests still reach Jira, so we stay ready.
             status, word = (UNAVAILABLE, "draining") if self.draining else (OK, "ready")
-            return _json(status, {"status": word, **self._parts()})
+            return _json(status, {"status": word, **{part: self._worst(part) for part in STATES}})
         return None
+
+    def _worst(self, part: str) -> str:
+        return max(self._states(part), key=STATES[part].index)
 
 
 def _json(status: int, body: Mapping[str, object]) -> Whole:

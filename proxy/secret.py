@@ -6,6 +6,7 @@ It never lies beside the data it protects, so not in Redis.
 import logging
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -44,6 +45,8 @@ def place(config: Config, environ: Mapping[str, str]) -> Path:
 def _kept(path: Path) -> bytes:
     if not path.exists():
         _make(path)
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        log.warning("others on this machine may read or change the secret in %s: chmod 600 it", path)
     secret = path.read_bytes()
     if len(secret) < _LENGTH:
         raise OSError(0, "the file there is too short to be a secret")

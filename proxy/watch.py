@@ -118,10 +118,12 @@ class Watch:
         return None if self._terms is None else trusted_since(self.channel, self._clock(), self._terms)
 
     def report(self) -> dict[str, object]:
-        """Say how the channel is: what /-/ready shows. Webhooks and delays are those of this process."""
+        """Say how the channel is: what /api/parts shows. Webhooks and delays are those of this process."""
         share = missed_share(self.channel)
+        healthy = self.trusted_since() is not None
         return {
-            "healthy": self.trusted_since() is not None,
+            "state": "off" if self._terms is None else "healthy" if healthy else "unproven",
+            "healthy": healthy,
             "last_webhook": _shown(self._last_webhook),
             "last_poll": _shown(self.channel.polled),
             "poll": "off" if self._terms is None else self.outcome or "none yet",

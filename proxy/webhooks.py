@@ -22,7 +22,7 @@ from proxy.incoming import Body
 from proxy.metrics import Metrics
 from proxy.notes import Notes
 from proxy.signatures import is_signed, is_vouched
-from proxy.stores import Shelf
+from proxy.stores.lru import Lru
 from proxy.stores.tasks import finish
 
 PATH = "/webhooks/"
@@ -35,6 +35,7 @@ NONE, UNKNOWN = "none", "unknown"
 
 _SIGNATURE = "x-hub-signature"
 _IDENTIFIER = "x-atlassian-webhook-identifier"
+_NAMES = 1000
 _RETRY_AFTER = "5"
 
 
@@ -70,13 +71,39 @@ class Listener(Protocol):
         """Take note of a webhook whose change has been recorded."""
 
 
+class Seen(Protocol):
+    """Remembers names."""
+
+    async def get(self, name: str) -> bytes | None:
+        """Find what was put under a name."""
+
+    async def put(self, name: str, value: bytes, ttl: float) -> None:
+        """Keep a value for `ttl` seconds, if there is room."""
+
+
+class Lately:
+    """Remembers names in this process, and only so many: of what anybody may send, nothing else ought to grow."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._names: Lru[bytes] = Lru(_NAMES, clock)
+
+    async def get(self, name: str) -> bytes | None:
+        return self._names.get(name)
+
+    async def put(self, name: str, value: bytes, ttl: float) -> None:
+        self._names.put(name, value, 1, ttl)
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where one tenant's webhooks arrive. Without a `secret` whoever reaches the listener may announce changes."""
+    """Where one tenant's webhooks arrive. Without a `secret` whoever reaches the listener may announce changes.
+
+    `seen` is where deliveries are remembered that were applied.
+    """
 
     secret: str | None
     changes: Recorder
-    shelf: Shelf
+    seen: Seen
     watch: Listener
 
 
@@ -163,7 +190,7 @@ class Webhooks:
         return await asyncio.shield(task)
 
     async def _apply(self, desk: Desk, message: Message) -> Outcome:
-        if message.name and await desk.shelf.get(message.name) is not None:
+        if message.name and await desk.seen.get(message.name) is not None:
             return Outcome.DUPLICATE
         change = self._rulebook.announced(message.event, message.body, message.query)
         try:
@@ -174,7 +201,7 @@ class Webhooks:
         # Not before it is durable, or the next attempt of one that failed would be taken for a duplicate. Of two that
         # arrive at once both are applied, which does no harm.
         if message.name:
-            await desk.shelf.put(message.name, b"1", REMEMBERED)
+            await desk.seen.put(message.name, b"1", REMEMBERED)
         return Outcome.APPLIED
 
     def _label(self, event: str | None) -> str:

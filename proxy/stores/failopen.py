@@ -72,7 +72,7 @@ class FailOpen:
 
     @property
     def state(self) -> State:
-        """What /-/ready says of the store."""
+        """How the store is (proxy.health)."""
         if self._owed > self._paid or self._drops_owed:
             return State.OWING
         return State.OK if self._retry_at is None else State.OPEN

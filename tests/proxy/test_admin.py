@@ -64,6 +64,7 @@ def new_admin(token=None, **purgers):
         explain=explain,
         sign_in=sign_in,
         events=Events(History()),
+        parts=lambda: {"stores": {"acme": {"state": "ok"}}},
     )
 
 
@@ -225,7 +226,7 @@ async def test_a_purge_that_the_store_cannot_record_is_503(ask):
 
 # the guard ------------------------------------------------------------------------------------------------------------
 
-PATHS = ["/metrics", "/api/stats", "/api/explain?method=GET&path=/"]
+PATHS = ["/metrics", "/api/stats", "/api/parts", "/api/explain?method=GET&path=/"]
 
 
 @pytest.mark.parametrize("path", PATHS)

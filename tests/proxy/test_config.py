@@ -308,6 +308,17 @@ def test_a_made_secret_is_kept_for_its_owner_only_and_found_again(tmp_path, envi
     assert len(list((tmp_path / place).parent.iterdir())) == 1
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_a_kept_secret_that_others_can_reach_is_warned_of(tmp_path, caplog, mode):
+    config = load(None, JIRA)
+    secret = secret_of(config, {})
+    kept = tmp_path / ".jira-cache-secret"
+    assert "chmod" not in caplog.text
+    kept.chmod(mode)
+    assert secret_of(config, {}) == secret
+    assert f"the secret in {kept.name}: chmod 600 it" in caplog.text.replace(f"{tmp_path}/", "")
+
+
 def test_a_secret_that_cannot_be_kept_is_made_anew_and_the_log_says_so(tmp_path, caplog):
     (tmp_path / "file").touch()
     config = load(None, JIRA)

@@ -132,6 +132,11 @@ class Proxy:
     def get(self, path: str, user: str | None = "alice", **options):
         return self.request("GET", path, user, **options)
 
+    async def parts(self) -> dict:
+        """Ask the admin listener how each part of each tenant is."""
+        async with self.session.get(f"http://{self.running.admin}/api/parts") as response:
+            return await response.json()
+
     def request(self, method: str, path: str, user: str | None = "alice", **options):
         return fetch(self.session, method, self.url + path, user, **options)
 

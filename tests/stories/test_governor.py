@@ -80,7 +80,7 @@ async def stats(proxy):
 
 
 async def ready(proxy):
-    (told,) = (await proxy.get("/-/ready", user=None)).json()["upstreams"].values()
+    (told,) = (await proxy.parts())["upstreams"].values()
     return told
 
 

@@ -1,6 +1,7 @@
 """The words of the proxy's own endpoints, which probes, scripts and dashboards rely on."""
 
 import pytest
+from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
 ISSUE = "/rest/api/2/issue/PROJ-1"
@@ -46,8 +47,7 @@ async def test_probes_are_answered_below_the_prefix(new_proxy, prefix):
     live, ready = [await proxy.get(f"{prefix}/{probe}", user=None) for probe in ("live", "ready")]
     assert (live.status, live.json()) == (200, {"status": "live"})
     assert ready.status == 200
-    assert ready.json()["status"] == "ready"
-    assert ready.json()["stores"] == {"default": "ok"}
+    assert ready.json() == {"status": "ready", "stores": "ok", "webhooks": "off", "upstreams": "ok"}
 
 
 async def test_a_proxy_that_is_stopping_lives_and_is_not_ready(proxy):
@@ -63,7 +63,19 @@ async def test_a_store_that_is_down_does_not_make_the_proxy_unready(new_proxy, r
     await proxy.get(ISSUE)
     ready = await proxy.get("/-/ready", user=None)
     assert ready.status == 200
-    assert ready.json()["stores"]["default"] != "ok"
+    assert ready.json()["stores"] != "ok"
+    assert (await proxy.parts())["stores"]["default"]["state"] == ready.json()["stores"]
+
+
+async def test_whose_parts_are_in_trouble_is_for_those_who_run_the_proxy(new_proxy, origin):
+    fragile = {"upstream": origin.url, "governor": {"breaker_failures": 1, "retries": 0}}
+    proxy = await new_proxy(tenants={name: fragile | {"path_prefix": f"/{name}"} for name in ("acme", "beta")})
+    origin.on("GET", "/rest/api/2/field", lambda _: web.Response(status=503))
+    await proxy.get("/acme/rest/api/2/field")
+    ready = await proxy.get("/-/ready", user=None)
+    assert ready.json() == {"status": "ready", "stores": "ok", "webhooks": "off", "upstreams": "down"}
+    upstreams = (await proxy.parts())["upstreams"]
+    assert {name: told["state"] for name, told in upstreams.items()} == {"acme": "down", "beta": "ok"}
 
 
 async def test_there_is_nothing_else_below_the_prefix(proxy, origin):

@@ -122,7 +122,7 @@ async def warm(proxy):
 
 
 async def ready(proxy):
-    return (await proxy.get("/-/ready", None)).json()["webhooks"]["default"]
+    return (await proxy.parts())["webhooks"]["default"]
 
 
 async def metric(proxy, name):
@@ -222,6 +222,7 @@ async def test_the_credential_is_shown_nowhere(proxy, jira, caplog):
 
 async def test_ready_tells_how_the_channel_is(proxy, jira):
     assert await ready(proxy) == {
+        "state": "unproven",
         "healthy": False,
         "last_webhook": None,
         "last_poll": None,
@@ -233,6 +234,7 @@ async def test_ready_tells_how_the_channel_is(proxy, jira):
     await prove(proxy, jira)
     report = await ready(proxy)
     assert report | {"delay_p50": None, "delay_p95": None} == {
+        "state": "healthy",
         "healthy": True,
         "last_webhook": "2027-01-15T08:02:00+00:00",
         "last_poll": "2027-01-15T08:02:00+00:00",

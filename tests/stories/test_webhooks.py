@@ -6,6 +6,7 @@ import hmac
 import json
 
 import pytest
+import redis
 from aiohttp import web
 
 SECRET = "of the stories"
@@ -167,6 +168,21 @@ async def test_while_the_store_cannot_note_it_jira_is_asked_to_come_again_and_no
     redis_server.start()
     assert await announce(proxy, UPDATED, identifier="one") == (200, "applied")
     assert summary(await proxy.get(ISSUE)) == "new"
+
+
+async def test_what_anybody_may_send_does_not_fill_the_store(new_proxy, redis_url, new_tenant, origin):
+    name = new_tenant()
+    proxy = await new_proxy(tenants={name: {"upstream": origin.url}}, store={"url": redis_url})
+    path = f"/-/webhooks/{name}"
+    for _ in range(2):
+        answers = [
+            await announce(proxy, UPDATED, secret=None, path=path, identifier=f"{number}") for number in range(3)
+        ]
+    assert answers == [(200, "duplicate")] * 3
+    with redis.Redis.from_url(redis_url) as client:
+        names = list(client.scan_iter(f"*{name}*"))
+    assert names
+    assert not [found for found in names if b"delivery" in found]
 
 
 async def test_instances_that_share_a_redis_share_what_webhooks_announce(new_proxy, redis_url, new_tenant, origin):
