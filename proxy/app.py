@@ -240,11 +240,14 @@ class App:
         if self._redis is None:
             return MemoryStore(max_bytes=self._room, clock=time.monotonic)
         sealing = Sealing(self.secret, tenant) if store.seals else None
-        unreadable = self.metrics.store_errors.labels("unpack").inc
+        unreadable = self._store_errors("unpack")
         far = RedisStore(self._redis, tenant, wakeups=self._wakeups, sealing=sealing, on_unreadable=unreadable)
         if store.coherence == "strict" or store.max_lag <= 0:
             return far
         return Tiered(far, max_bytes=self._room, max_lag=store.max_lag, clock=time.monotonic, unix=self._clock)
+
+    def _store_errors(self, operation: str) -> Callable[[], None]:
+        return lambda: self.metrics.store_errors.labels(operation).inc()
 
     def _store_failed(self, operation: str) -> None:
         self.metrics.store_errors.labels(operation).inc()
@@ -348,7 +351,7 @@ class App:
         client, address = limits.client_requests_per_minute, limits.address_requests_per_minute
         if client is None and address is None:
             return None
-        failed = self.metrics.store_errors.labels("count").inc
+        failed = self._store_errors("count")
         cache = self._cache(f"tenant:{tenant}")
         return RateLimit(cache, client, address, self.secret, clock=time.monotonic, on_error=failed)
 

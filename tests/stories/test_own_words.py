@@ -55,6 +55,7 @@ async def test_a_proxy_that_is_stopping_lives_and_is_not_ready(proxy):
     assert (await proxy.get("/-/live", user=None)).status == 200
     ready = await proxy.get("/-/ready", user=None)
     assert (ready.status, ready.json()["status"]) == (503, "draining")
+    proxy.running.app.health.draining = False  # it is not, and has yet to be stopped
 
 
 async def test_a_store_that_is_down_does_not_make_the_proxy_unready(new_proxy, redis_server):
