@@ -9,12 +9,14 @@ from a page of this listener.
 import hmac
 import re
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 from typing import Any
 
 import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from proxy.assets import PAGE, PREFIX, SIGN_IN, Assets
 from proxy.errors import StoreError
 from proxy.events import Events
 from proxy.explain import MalformedLineError
@@ -22,6 +24,7 @@ from proxy.gauges import EVERYBODY
 from proxy.inspection import InspectionError
 from proxy.metrics import Metrics
 from proxy.purge import PurgeError, Purges
+from proxy.report import OUTCOMES
 from proxy.signin import COOKIE, PATH, SignIn, delete_cookie, same_origin, set_cookie
 from proxy.units import shown
 
@@ -29,13 +32,9 @@ _BEARER = "Bearer "
 _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 _JSON = "application/json"
 _STALE_LINK = "this link was used, has expired, or never was one; `jira-cache admin-link` prints a new one"
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>jira-cache</title>
-<h1>jira-cache</h1>
-<ul><li><a href="/metrics">Metrics</a><li><a href="/api/stats">Counts since the start</a></ul>
-"""
-
 _PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-_SEE_OTHER, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _UNSUPPORTED, _UNAVAILABLE = 303, 400, 401, 403, 415, 503
+_SEE_OTHER, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 303, 400, 401, 403, 404
+_UNSUPPORTED, _UNAVAILABLE = 415, 503
 
 Explain = Callable[[str, str, str | None, str | None], Awaitable[dict[str, Any]]]
 """Says what is done with a method and a path, for a tenant and a caller. Raises MalformedLineError, InspectionError."""
@@ -64,6 +63,7 @@ class Admin:
         self._sign_in = sign_in
         self._events = events
         self._parts = parts
+        self._assets = Assets()
 
     def app(self) -> web.Application:
         """Make the application to listen with."""
@@ -74,6 +74,8 @@ class Admin:
         app.router.add_get("/api/explain", self._show_explanation)
         app.router.add_post("/api/purge", self._purge)
         app.router.add_get("/", self._show_page)
+        app.router.add_get(f"{PREFIX}{{name}}", self._show_asset)
+        app.router.add_get("/api/about", self._show_about)
         app.router.add_post("/api/sign-in-links", self._make_link)
         app.router.add_get(PATH, self._begin_session, allow_head=False)
         app.router.add_post("/sign-out", self._end_session)
@@ -95,10 +97,8 @@ class Admin:
         if self._token is None:
             if not _LOOPBACK.fullmatch(request.headers.get("Host", "")):
                 return _error(_FORBIDDEN, "without admin.token only this machine may ask, and by a loopback address")
-        elif not by_token and request.path != PATH and not await self._sign_in.admits(request):
-            refused = _error(_UNAUTHORIZED, "a bearer token is required, or a link of `jira-cache admin-link`")
-            refused.headers["WWW-Authenticate"] = "Bearer"
-            return refused
+        elif not by_token and not _open(request) and not await self._sign_in.admits(request):
+            return self._unauthorized(request)
         if request.method != "POST":
             return None
         if request.content_type != _JSON:
@@ -106,6 +106,14 @@ class Admin:
         if not by_token and COOKIE in request.cookies and not same_origin(request):
             return _error(_FORBIDDEN, "another site's page may not order anything")
         return None
+
+    def _unauthorized(self, request: web.Request) -> web.Response:
+        if request.path == "/" and "text/html" in request.headers.get("Accept", ""):
+            refused = self._assets.page(SIGN_IN, _UNAUTHORIZED)
+        else:
+            refused = _error(_UNAUTHORIZED, "a bearer token is required, or a link of `jira-cache admin-link`")
+        refused.headers["WWW-Authenticate"] = "Bearer"
+        return refused
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:
         content_type = "text/plain; version=0.0.4; charset=utf-8"
@@ -138,7 +146,21 @@ class Admin:
             return _error(_UNAVAILABLE, f"the store could not record it: {error}")
 
     async def _show_page(self, _request: web.Request) -> web.Response:
-        return web.Response(text=_PAGE, content_type="text/html", headers=_PRIVATE)
+        return self._assets.page(PAGE)
+
+    async def _show_asset(self, request: web.Request) -> web.Response:
+        return self._assets.file(request.match_info["name"]) or _error(_NOT_FOUND, "there is no such file")
+
+    async def _show_about(self, request: web.Request) -> web.Response:
+        """Tell the page what there is to choose from."""
+        about = {
+            "version": version("jira-cache-proxy"),
+            "tenants": list(self._purges.tenants),
+            "types": sorted(self._purges.types),
+            "outcomes": OUTCOMES,
+            "signed_in": COOKIE in request.cookies,
+        }
+        return _json(about)
 
     async def _stream_events(self, request: web.Request) -> web.StreamResponse:
         tenant = request.query.get("tenant", EVERYBODY)
@@ -168,6 +190,11 @@ class Admin:
         response = _json({"signed_in": False})
         delete_cookie(response)
         return response
+
+
+def _open(request: web.Request) -> bool:
+    """Tell whether a request is one that nobody needs to be let in for: following a link, and files of the page."""
+    return request.path == PATH or request.path.startswith(PREFIX)
 
 
 def _same(given: str, expected: str) -> bool:

@@ -217,6 +217,9 @@ class App:
 
         await self.tally.report(hand_over)
 
+    def _catch_up(self) -> None:
+        self.events.take_in(self.tally.take())
+
     async def close(self, patience: float) -> None:
         """Finish what is under way, within `patience` seconds, and let go of connections."""
         journeys = [tenant.journey.close(patience) for tenant in self.tenants.all]
@@ -402,7 +405,14 @@ class App:
             metrics=self.metrics,
             stats=lambda: stats.tell(time.monotonic() - self._began),
             purges=Purges(self._purgers, lambda: self._rulebook),
-            explain=Inspector(self.config, self.tenants, lambda: self._rulebook, self.history, self._clock).explain,
+            explain=Inspector(
+                self.config,
+                self.tenants,
+                rulebook=lambda: self._rulebook,
+                history=self.history,
+                catch_up=self._catch_up,
+                clock=self._clock,
+            ).explain,
             sign_in=SignIn(self._cache("admin")),
             events=self.events,
             parts=self._parts,

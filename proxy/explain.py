@@ -17,6 +17,7 @@ from policies.model import Freshness, Match, Pass, Policy, Read, Request, Why, W
 from policies.rulebook import Rulebook
 from policies.searches import live
 from proxy.schema import Config
+from proxy.words import meaning
 
 CACHEABLE = "cacheable"
 """Why a read may be answered from cache. Whether it hits, and with which word then, depends on what has been kept."""
@@ -143,5 +144,7 @@ def _lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield name, ", ".join(value) or "-"
             case None:
                 yield name, "-"
+            case _ if name == "why" and (said := meaning(value)):
+                yield name, f"{value} ({said})"
             case _ if name not in {"method", "path"}:
                 yield name, f"{value:g} s" if name == "ttl" else f"{value}"

@@ -1,7 +1,7 @@
 """How the processes are at a moment: what each tells of itself, folded to what all of them are together.
 
-What several hold adds up; of a store's states the worst counts; what all of them see alike, such as the webhook
-channel, is taken from the one that spoke last.
+What several hold adds up; of the states of stores and governors the worst counts; what all of them see alike, as the
+webhook channel, is taken from the one that spoke last.
 """
 
 from collections import Counter
@@ -17,6 +17,7 @@ EVERYBODY = ""
 REDIS_TOLD = ("used_memory", "maxmemory", "maxmemory_policy", "evicted_keys", "connected_clients", "redis_version")
 """What is told of Redis, by its own names."""
 
+_CALM_FIRST = ("ok", "near-limit", "throttled", "down")
 _HELD = ("entries", "bytes", "room", "evictions")
 
 
@@ -47,7 +48,7 @@ class Gauge:
     held: Held | None
     room: int
     channel: Callable[[], Mapping[str, object]]
-    limits: Callable[[], Mapping[str, Any] | None]
+    limits: Callable[[], Mapping[str, Any]]
 
     def read(self) -> dict[str, Any]:
         """Tell how it is now."""
@@ -78,15 +79,22 @@ def folded(processes: Sequence[Mapping[str, Any]], tenant: str) -> dict[str, Any
         **{name: sum(told[name] for told in each) for name in _HELD},
         "types": sum((Counter(told["types"]) for told in each), Counter()),
         "redis": next((process["redis"] for process in reversed(processes) if process["redis"]), None),
-        "channels": _last_said(processes, tenant, "channel"),
-        "limits": _last_said(processes, tenant, "limits"),
+        "channels": {name: told[-1] for name, told in _said(processes, tenant, "channel").items()},
+        "limits": {name: _governed(told) for name, told in _said(processes, tenant, "limits").items()},
     }
 
 
-def _last_said(processes: Sequence[Mapping[str, Any]], tenant: str, what: str) -> dict[str, Any]:
-    return {
-        name: told[what]
-        for process in processes
-        for name, told in process["tenants"].items()
-        if tenant in {EVERYBODY, name} and told[what] is not None
-    }
+def _said(processes: Sequence[Mapping[str, Any]], tenant: str, what: str) -> dict[str, list[Any]]:
+    """List by tenant what each process said of `what`."""
+    said: dict[str, list[Any]] = {}
+    for process in processes:
+        for name, told in process["tenants"].items():
+            if tenant in {EVERYBODY, name}:
+                said.setdefault(name, []).append(told[what])
+    return said
+
+
+def _governed(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Fold what the governors of one tenant report: the one in the worst state is told, with the calls of all."""
+    worst = max(each, key=lambda told: _CALM_FIRST.index(told["state"]))
+    return {**worst, **{name: sum(told[name] for told in each) for name in ("in_flight", "queued")}}

@@ -36,20 +36,26 @@ class InspectionError(ValueError):
 
 
 class Inspector:
-    """Explains requests to all tenants. `rulebook` tells the one in force, `clock` Unix time."""
+    """Explains requests to all tenants.
+
+    `rulebook` tells the one in force, `clock` Unix time; `catch_up` has `history` know what this process has just seen.
+    """
 
     def __init__(
         self,
         config: Config,
         tenants: Tenants,
+        *,
         rulebook: Callable[[], Rulebook],
         history: History,
+        catch_up: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         self._config = config
         self._tenants = tenants
         self._rulebook = rulebook
         self._history = history
+        self._catch_up = catch_up
         self._clock = clock
 
     async def explain(self, method: str, address: str, tenant: str | None, caller: str | None) -> dict[str, Any]:
@@ -57,6 +63,7 @@ class Inspector:
 
         Raises MalformedLineError and InspectionError.
         """
+        self._catch_up()
         where, relative = self._whose(address, tenant)
         request = request_of(f"{method} {relative}", self._config)
         told = tell(self._rulebook(), request)

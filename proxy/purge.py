@@ -112,6 +112,11 @@ class Purges:
         """Whose answers there are to purge."""
         return self._purgers.keys()
 
+    @property
+    def types(self) -> Collection[str]:
+        """What types of answers there are to purge."""
+        return self._known().types
+
     async def order(self, order: Any) -> dict[str, Any]:
         """Purge, and tell what was purged. Raises PurgeError, and nothing was done; StoreError."""
         if not isinstance(order, dict):

@@ -157,7 +157,13 @@ def test_what_is_told_is_one_line_of_json_or_several_for_people(told):
     text = as_text(answer).splitlines()
     assert text[0] == "GET /rest/api/2/search?jql=project=A"
     assert "  ttl           120 s" in text
+    assert "  why           cacheable" in text
     assert "  jql projects  A" in text
+
+
+def test_for_people_a_word_comes_with_its_meaning(told):
+    text = as_text(told("GET /rest/unheard-of/1.0/thing")).splitlines()
+    assert "  why           unknown-route (passed on: no row knows this endpoint)" in text
 
 
 def test_a_read_whose_freshness_the_origin_decides_has_no_ttl_of_ours(told):

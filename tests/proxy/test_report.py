@@ -19,6 +19,9 @@ NOON = 1_800_000_000.0
 ENTRY = Entry(200, (), b"{}", "identity", '"e"', (), stored=0.0, ttl=60.0, keep=60.0)
 
 
+LIMITS = {"state": "ok", "breaker": "closed", "held": {}, "in_flight": 1, "queued": 2}
+
+
 class Clock:
     def __init__(self, now=NOON):
         self.now = now
@@ -29,7 +32,7 @@ class Clock:
 
 def gauges(state="ok", **told):
     figures = {"state": state, "entries": 0, "bytes": 0, "room": 0, "evictions": 0, "types": {}}
-    return {"tenants": {"default": figures | {"channel": {}, "limits": None} | told}, "redis": None}
+    return {"tenants": {"default": figures | {"channel": {}, "limits": LIMITS} | told}, "redis": None}
 
 
 def new_tally(clock, process="1", **told):
@@ -325,9 +328,17 @@ def test_of_what_all_see_alike_the_last_word_counts():
     history, clock = History(), Clock()
     for process, healthy in (("2", False), ("1", True)):
         clock.now += 1
-        history.add(new_tally(clock, process, channel={"healthy": healthy}, limits={"state": process}).take())
-    shown = history.present(EVERYBODY)["gauges"]
-    assert (shown["channels"], shown["limits"]) == ({"default": {"healthy": True}}, {"default": {"state": "1"}})
+        history.add(new_tally(clock, process, channel={"healthy": healthy}).take())
+    assert history.present(EVERYBODY)["gauges"]["channels"] == {"default": {"healthy": True}}
+
+
+def test_of_governors_the_one_in_trouble_is_told_with_the_calls_of_all():
+    history, clock = History(), Clock()
+    held = {"state": "throttled", "held": {"all": 7.0}}
+    for process, limits in (("1", LIMITS), ("2", LIMITS | held), ("3", LIMITS | {"state": "near-limit"})):
+        history.add(new_tally(clock, process, limits=limits).take())
+    shown = history.present("default")["gauges"]["limits"]
+    assert shown == {"default": LIMITS | held | {"in_flight": 3, "queued": 6}}
 
 
 async def test_a_gauge_reads_what_a_store_holds():
@@ -335,7 +346,7 @@ async def test_a_gauge_reads_what_a_store_holds():
     fence = (await store.read("issue:A-1:x")).fence
     for key in ("issue:A-1:x", "issue:A-2:x", "search:jql:y"):
         await store.write(key, ENTRY, fence)
-    gauge = Gauge(lambda: State.OK, store, 10**6, dict, lambda: None)
+    gauge = Gauge(lambda: State.OK, store, 10**6, dict, lambda: LIMITS)
     told = read({"default": gauge}, {"used_memory": 5, "tcp_port": 1})
     figures = told["tenants"]["default"]
     assert (figures["entries"], figures["bytes"], figures["types"]) == (3, store.weight, {"issue": 2, "search": 1})

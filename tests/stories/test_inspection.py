@@ -23,7 +23,6 @@ def ask(session):
     """Ask a proxy's /api/explain. Returns the status and what it says."""
 
     async def ask(proxy, path, **query):
-        proxy.running.app.events.take_in(proxy.running.app.tally.take())
         query = {"method": "GET", "path": path} | query
         async with session.get(f"http://{proxy.running.admin}/api/explain", params=query) as answer:
             return answer.status, await answer.json()

@@ -2,12 +2,15 @@
 
 import asyncio
 import hashlib
+import json
+import re
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import redis
 from click.testing import CliRunner
+from yarl import URL
 
 from proxy.cli import main
 
@@ -25,7 +28,7 @@ class Browser:
         self._session = proxy.session
 
     async def ask(self, method, target, **headers):
-        url = target if target.startswith("http") else self.url + target
+        url = target if str(target).startswith("http") else self.url + target
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={cookie.value}" for name, cookie in self.cookies.items())
@@ -86,6 +89,8 @@ async def test_a_link_signs_a_browser_in(browser):
     assert (headers["Cache-Control"], headers["Referrer-Policy"]) == ("no-store", "no-referrer")
     status, headers, page = await browser.ask("GET", "/")
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "default-src 'none'; script-src 'self'" in headers["Content-Security-Policy"]
+    assert headers["Cache-Control"] == "no-store"
     for target in ("/metrics", "/api/stats"):
         assert f'href="{target}"' in page
         assert await browser.status("GET", target) == 200
@@ -105,6 +110,36 @@ async def test_of_many_who_follow_one_link_one_gets_in(browser):
     link = await new_link(browser)
     statuses = await asyncio.gather(*(browser.status("GET", link) for _ in range(10)))
     assert sorted(statuses) == [303, *[403] * 9]
+
+
+async def test_a_browser_without_a_session_is_told_how_to_get_one(browser):
+    status, headers, page = await browser.ask("GET", "/", Accept="text/html,*/*")
+    assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert "jira-cache admin-link" in page
+    assert await browser.status("GET", "/api/about", Accept="text/html,*/*") == 401
+
+
+async def test_the_files_of_the_page_are_no_secret_and_nothing_else_is_a_file(browser):
+    for name in re.findall(r'"/assets/([^"]+)"', await page_of(browser)):
+        status, headers, _ = await browser.ask("GET", f"/assets/{name}")
+        assert (status, headers["X-Content-Type-Options"]) == (200, "nosniff")
+    assert "MIT License" in (await browser.ask("GET", "/assets/uPlot.LICENSE.txt"))[2]
+    for name in ("nothing", "..%2fadmin.py", "../../config.yaml"):
+        assert await browser.status("GET", URL(f"{browser.url}/assets/{name}", encoded=True)) in {401, 404}
+
+
+async def page_of(browser) -> str:
+    await browser.ask("GET", await new_link(browser))
+    page = (await browser.ask("GET", "/"))[2]
+    browser.cookies.clear()
+    return page
+
+
+async def test_the_page_is_told_what_there_is_to_choose_from(signed_in):
+    about = json.loads((await signed_in.ask("GET", "/api/about"))[2])
+    assert (about["tenants"], about["signed_in"]) == (["default"], True)
+    assert {"issue", "search"} <= set(about["types"])
+    assert (about["outcomes"]["fresh"], about["outcomes"]["write"]) == ("hit", "write")
 
 
 @pytest.mark.parametrize("query", ["", "?token=", "?token=made-up", "?token=%ff%00", "?tokens=x"])
