@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from proxy.checkup import aligned
 from proxy.commands.common import tells_mistakes, warn, with_config, with_json
 from proxy.errors import ConfigError
 from proxy.explain import as_json
-from proxy.hooks.api import Dynamic, Hook, Kind
+from proxy.hooks.api import Dynamic, Kind
 from proxy.hooks.registrar import ours, register, remove
 from proxy.hooks.sample import test
 from proxy.hooks.target import AUTO, Target
@@ -134,7 +135,7 @@ def _insecure(target: Target) -> Iterator[str]:
 async def _list(target: Target) -> _Told:
     async with target.jira() as api:
         hooks, mine = await api.list(), {hook.id for hook in await ours(api, target.url)}
-        told = {"api": api.kind, "webhooks": [_shown(hook) | {"ours": hook.id in mine} for hook in hooks]}
+        told = {"api": api.kind, "webhooks": [asdict(hook) | {"ours": hook.id in mine} for hook in hooks]}
     return _of(target, told, [] if mine else ["none of these leads to this proxy: jira-cache webhooks register"])
 
 
@@ -162,10 +163,6 @@ async def _test(target: Target) -> _Told:
 
 def _of(target: Target, told: Mapping[str, Any], warnings: list[str]) -> _Told:
     return {"tenant": target.name, "url": target.url, **told, "warnings": warnings}
-
-
-def _shown(hook: Hook) -> _Told:
-    return {name: getattr(hook, name) for name in hook.__slots__}
 
 
 # for people -----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -44,10 +44,6 @@ class Hook:
     enabled: bool
     filter: str
     expires: str | None = None
-
-    def told(self) -> dict[str, Any]:
-        """Tell it for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

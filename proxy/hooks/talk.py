@@ -67,7 +67,7 @@ class Talk:
     def _read(self, reply: Reply, raw: bytes) -> Any:
         told = _parsed(reply, raw)
         if reply.status not in _GOOD:
-            words = _said(told) or _MEANING.get(reply.status, "without a reason")
+            words = errors_in(told) or _MEANING.get(reply.status, "without a reason")
             raise RefusedError(f"{self.base}: Jira refuses ({reply.status}): {words}", reply.status)
         if told is None and reply.status != _NO_CONTENT and raw:
             raise ConfigError(
@@ -83,8 +83,8 @@ def _parsed(reply: Reply, raw: bytes) -> Any:
         return None
 
 
-def _said(told: Any) -> str:
-    """Join what an answer says of errors, in one line."""
+def errors_in(told: Any) -> str:
+    """Join what an answer says of errors, in one line; "" if nothing."""
     line = "; ".join(dict.fromkeys(" ".join(words.split()) for words in _words(told)))
     return "".join(letter for letter in line if letter.isprintable())[:_LONGEST]
 
@@ -105,8 +105,3 @@ def _words(told: Any) -> Iterator[str]:
                 yield from (f"{field}: {words}" for field, words in errors.items())
             else:
                 yield from _words(errors)
-
-
-def errors_in(told: Any) -> str:
-    """Tell what an answer says of errors although its status is good; "" if nothing."""
-    return _said(told)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from policies import directives
 from policies.cachestatus import HITS
-from policies.decide import Serve, age_of, decide, in_force
+from policies.decide import Fetch, LastResort, Serve, age_of, decide, in_force
 from policies.login import Accepted
 from policies.model import Entry, Fence, Freshness, Lookup, Policy, Why
 from policies.settle import Keep, Reply, settle
@@ -20,7 +20,9 @@ from proxy.whatif.trace import Asked
 # Fetches whose answers were kept; those for the other reasons were not, and would not be.
 _KEPT = HITS | {Why.MISS, Why.EXPIRED, Why.INVALIDATED, Why.NO_LEASE, Why.REFRESH, Why.TOO_OLD, Why.STORE_DOWN}
 _FORCED = frozenset({Why.REFRESH, Why.TOO_OLD})
-_FAILED = frozenset({Why.UNREACHABLE, Why.TIMEOUT, Why.ONLY_IF_CACHED, Why.CLIENT_LIMIT})
+_OUTAGE = frozenset({Why.STALE_ERROR, Why.OUTAGE_LEASE, Why.INVALIDATED_ERROR})
+_FAILED = frozenset(why for why in Why if why.forwarded is None) - HITS
+_CHANGED = frozenset({Why.INVALIDATED, Why.INVALIDATED_ERROR})
 _FENCE = Fence(0, 0)
 _NOT_MODIFIED, _OK = 304, 200
 
@@ -67,7 +69,7 @@ class Replay:
             known.entry = _entry(asked, policy, stored=asked.time - asked.age)  # from before the log began
         entry = known.entry
         ruling = policy if entry is None else in_force(policy, entry.stored, self._trusted_since)
-        found = Lookup(entry, alive=asked.why is not Why.INVALIDATED, fence=_FENCE)
+        found = Lookup(entry, alive=asked.why not in _CHANGED, fence=_FENCE)
         wanted = directives.Asked(refresh=asked.why in _FORCED)
         leased = asked.why is not Why.NO_LEASE
         match decide(wanted, found, ruling, asked.time, leased=leased):
@@ -76,9 +78,11 @@ class Replay:
                 if refresh:
                     figures.refreshed(asked.weight, known.points, known.cost)
                     known.entry = self._fetched(asked, policy)
+            case Fetch(fallback=Entry() as old) | Fetch(last_resort=LastResort(old)) if asked.why in _OUTAGE:
+                figures.hit(asked.weight, age_of(old, asked.time), known.points, known.cost)
             case _:
                 figures.missed(asked.weight)
-                if asked.why in _KEPT:
+                if asked.why in _KEPT - _OUTAGE:
                     known.entry = self._fetched(asked, policy)
 
     def _fetched(self, asked: Asked, policy: Policy) -> Entry | None:

@@ -51,6 +51,17 @@ MISS, MISS_AT_50, MISS_AT_100 = line(0, upstream_ms=200), line(50, "expired"), l
         ([line(0, status=304), line(20, "fresh", status=304)], {"ttl": 30.0}, 1, 1),
         # served while a new one is fetched: a hit, and a call for which nobody waits
         ([MISS, MISS_AT_50, line(55)], {"ttl": 10.0, "stale_while_revalidate": 60.0}, 2, 2),
+        # when Jira fails an old answer stands in, if it may still be, and it stays as old as it is
+        ([MISS, line(50, "stale-error"), line(55, "stale-error")], {"ttl": 10.0, "stale_if_error": 41.0}, 1, 2),
+        ([MISS, line(5, "stale-error")], {"ttl": 10.0}, 1, 1),
+        ([MISS, line(5, "outage-lease")], {"ttl": 10.0}, 1, 1),
+        ([MISS, line(5, "invalidated-error")], {"ttl": 10.0}, 0, 2),
+        (
+            [MISS, line(5, "invalidated-error")],
+            {"ttl": 10.0, "stale_if_error": 60.0, "serve_invalidated_on_error": True},
+            1,
+            1,
+        ),
         # nobody could answer, whatever the policy
         ([line(0, "upstream-unreachable"), line(1, "upstream-timeout"), line(2, "only-if-cached")], {}, 0, 0),
         # two questions, two answers
