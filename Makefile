@@ -24,7 +24,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/test.stamp
+bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench $(PARTS)
 
 format: $(VENV)/test.stamp
@@ -38,6 +38,7 @@ clean:
 $(VENV)/serve.stamp: EXTRAS =
 $(VENV)/demo.stamp: EXTRAS = [demo]
 $(VENV)/test.stamp: EXTRAS = [test]
+$(VENV)/bench.stamp: EXTRAS = [bench]
 $(VENV)/%.stamp: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.$(EXTRAS)'
 	@touch $@

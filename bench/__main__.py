@@ -5,11 +5,28 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench import classify, events, herd, hits, machine, misses, peers, precision, references, sealing, webhooks
+from bench import (
+    classify,
+    events,
+    herd,
+    hits,
+    machine,
+    memory,
+    misses,
+    peers,
+    precision,
+    profiling,
+    purge,
+    references,
+    replay,
+    sealing,
+    webhooks,
+)
 from bench.processes import pin
 from bench.tables import Table
 
-_PARTS = (hits, misses, herd, classify, references, events, precision, webhooks, sealing)
+_OF_SERVERS = (hits, profiling, misses, herd, purge, memory)
+_PARTS = (*_OF_SERVERS, replay, classify, references, events, precision, webhooks, sealing)
 PARTS: Mapping[str, Callable[[], Iterable[Table]]] = {part.__name__.rpartition(".")[2]: part.measure for part in _PARTS}
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 BOUND = 300.0
@@ -40,9 +57,12 @@ def _measured(names: Sequence[str]) -> Iterator[Table]:
         if time.monotonic() - began > BOUND:
             print(f"\n{name}: left out, the time is over")
             continue
-        for table in PARTS[name]():
-            print(table.text(), flush=True)
-            yield table
+        try:
+            for table in PARTS[name]():
+                print(table.text(), flush=True)
+                yield table
+        except RuntimeError as error:  # a program is missing, or did not start
+            print(f"\n{name}: left out, {error}")
 
 
 def page(about: Sequence[str], tables: Iterable[Table]) -> str:
