@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo serve test lint bench format clean
+.PHONY: demo serve test lint bench soak format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -26,6 +26,9 @@ lint: $(VENV)/test.stamp
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench $(PARTS)
+
+soak: $(VENV)/test.stamp
+	$(BIN)/python -m soak $(SECONDS)
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix .

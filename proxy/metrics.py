@@ -197,6 +197,12 @@ class Metrics:
             multiprocess_mode="livemax",  # one process knows; the others say 0
             registry=self.registry,
         )
+        self.tasks = Gauge(
+            "jira_cache_tasks",
+            "Tasks of the event loops: requests under way, and what runs all the time.",
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
         self.worker_restarts = Counter(
             "jira_cache_worker_restarts",
             "Workers that ended unasked, so that another had to take their place.",

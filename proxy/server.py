@@ -72,7 +72,7 @@ async def start(
     patience = Patience()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(lambda: app.close(patience.left()))
-        attend([*app.loops(), *app.duties()], stack)
+        attend(app, [*app.loops(), *app.duties()], stack)
         admin = await open_admin(app, config.admin.listen, stack)
         address = await open_front(app, config.listen, stack, patience)
         app.metrics.workers.set(1)
@@ -80,8 +80,9 @@ async def start(
     raise AssertionError("unreachable: the stack never swallows an exception")
 
 
-def attend(loops: Collection[Coroutine[Any, Any, None]], stack: AsyncExitStack) -> None:
-    """Run loops until `stack` ends."""
+def attend(app: App, loops: Collection[Coroutine[Any, Any, None]], stack: AsyncExitStack) -> None:
+    """Run loops until `stack` ends, and show how many tasks this process has."""
+    app.metrics.keep(lambda: app.metrics.tasks.set(len(asyncio.all_tasks())))
     stack.push_async_callback(_end, [asyncio.create_task(loop) for loop in loops])
 
 

@@ -118,7 +118,7 @@ async def _answer(parent: Parent, orders: Orders, told: asyncio.Event) -> None:
     patience = Patience()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(lambda: app.close(patience.left()))
-        attend([*app.loops(), _obey(parent, app, told), _beat(parent, app)], stack)
+        attend(app, [*app.loops(), _obey(parent, app, told), _beat(parent, app)], stack)
         await open_front(app, orders.listen, stack, patience, shared=True)
         parent.tell(LISTENING)
         await told.wait()

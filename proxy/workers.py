@@ -271,7 +271,7 @@ async def start(config: Config, environ: Mapping[str, str] = os.environ) -> Supe
         share_counts(counts, "0")
         app = App(config, environ, Steady(), counts=counts)
         stack.push_async_callback(lambda: app.close(Patience().left()))
-        attend([*app.loops(), *app.duties()], stack)
+        attend(app, [*app.loops(), *app.duties()], stack)
         admin = await open_admin(app, config.admin.listen, stack)
         team = Team(app, Orders(0, address, config, app.secret, counts))
         stack.push_async_callback(team.end)
