@@ -20,12 +20,13 @@ from bench import (
     references,
     replay,
     sealing,
+    watched,
     webhooks,
 )
 from bench.processes import pin
 from bench.tables import Table
 
-_OF_SERVERS = (hits, profiling, misses, herd, purge, memory)
+_OF_SERVERS = (hits, profiling, misses, herd, purge, memory, watched)
 _PARTS = (*_OF_SERVERS, replay, classify, references, events, precision, webhooks, sealing)
 PARTS: Mapping[str, Callable[[], Iterable[Table]]] = {part.__name__.rpartition(".")[2]: part.measure for part in _PARTS}
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"

@@ -68,12 +68,16 @@ sub vcl_backend_response {{
 
 @dataclass(frozen=True)
 class Server:
-    """A running peer: its name in the tables, its process and its port. `redis` is the process that it asks."""
+    """A running peer: its name in the tables, its process and its port.
+
+    `redis` is the process that it asks, `admin` the port of its admin listener.
+    """
 
     name: str
     process: Process
     port: int
     redis: Process | None = None
+    admin: int = 0
 
 
 @contextmanager
@@ -121,11 +125,11 @@ def jira_cache(
     core: int | None = SERVERS_CORE,
 ) -> Iterator[Server]:
     """Run `jira-cache serve` before `jira`, with a `store` section; over Redis where there is one."""
-    port = free_port()
+    port, admin = free_port(), free_port()
     url = "memory://" if redis is None else f"redis://127.0.0.1:{redis.port}/0"
     settings = {
         "listen": f"127.0.0.1:{port}",
-        "admin": {"listen": f"127.0.0.1:{free_port()}"},
+        "admin": {"listen": f"127.0.0.1:{admin}"},
         "secret": SECRET,
         "store": {"url": url, "max_bytes": "1GiB", **(store or {})},
         "tenants": {"default": {"upstream": f"http://127.0.0.1:{jira.port}", "lease": "1h"}},
@@ -136,7 +140,7 @@ def jira_cache(
     file.write_text(yaml.safe_dump(settings))
     command = [sys.executable, "-m", "proxy", "serve", "--config", str(file)]
     with running(command, ready=lambda: accepts(port), core=core, environ={}) as process:
-        yield Server(name, process, port, redis.process if redis else None)
+        yield Server(name, process, port, redis.process if redis else None, admin)
 
 
 @contextmanager

@@ -87,7 +87,7 @@ class History:
 
     def _turn(self, now: float) -> None:
         """End the step under way, and the minute when it is over."""
-        rows = {tenant: self._row(part) for tenant, part in _parts(self._step)}
+        rows = {tenant: self._row(_whole(tenant, self._step)) for tenant in (EVERYBODY, *self._step.parts)}
         self._rows.append((_begin(self._step.time, STEP), rows))
         self._minute.add(self._step)
         self._step, self._covered = Report(), {}
@@ -129,12 +129,10 @@ class History:
 
     def present(self, tenant: str) -> dict[str, Any]:
         """Tell of one tenant, or of EVERYBODY, the row under way, the sums of the hour, and how its processes are."""
-        hour = merged((self._before, self._minute, self._step))
-        part, step = (dict(_parts(report)).get(tenant, Part()) for report in (hour, self._step))
         return {
             "time": self._step.time,
-            "row": self._row(step),
-            "hour": _summary(part),
+            "row": self._row(_whole(tenant, self._step)),
+            "hour": _summary(_whole(tenant, self._before, self._minute, self._step)),
             "gauges": folded([gauges for _, gauges in self._gauges.values()], tenant),
         }
 
@@ -147,13 +145,14 @@ class History:
         return (_begin(self._step.time, STEP), *rates, *times, *calls)
 
 
-def _parts(report: Report) -> Iterator[tuple[str, Part]]:
-    """List the part of each tenant, and what they are together."""
-    yield from report.parts.items()
+def _whole(tenant: str, *reports: Report) -> Part:
+    """Put together what reports say of one tenant, or of EVERYBODY."""
     whole = Part()
-    for part in report.parts.values():
-        whole.add(part)
-    yield EVERYBODY, whole
+    for report in reports:
+        for name, part in report.parts.items():
+            if tenant in {EVERYBODY, name}:
+                whole.add(part)
+    return whole
 
 
 def _begin(moment: float, length: int) -> float:
@@ -169,7 +168,7 @@ def _told(tenant: str, seen: Any) -> dict[str, Any]:
 
 
 def _summary(part: Part) -> dict[str, Any]:
-    """Sum an hour up. Counts of routes and callers may be too high by `..._floor` at most (proxy.busiest)."""
+    """Sum an hour up. Counts of routes and callers may be too low by `..._short` at most (proxy.busiest)."""
     return {
         "outcomes": part.outcomes(),
         "types": _by_type(part),
@@ -183,9 +182,9 @@ def _summary(part: Part) -> dict[str, Any]:
         "saved": savings(part.spent()),
         "changes": part.sums.get(CHANGES, 0),
         "routes": part.routes.first(_LISTED),
-        "routes_floor": part.routes.floor,
+        "routes_short": part.routes.short,
         "callers": part.callers.first(_LISTED),
-        "callers_floor": part.callers.floor,
+        "callers_short": part.callers.short,
     }
 
 
