@@ -11,7 +11,7 @@ from bench.issues import ISSUE_SIZE
 from bench.peers import Server
 from bench.tables import Table
 
-WARM, KEPT = 500, 2_000
+WARM, KEPT = 1_000, 3_000
 _FIRST = 1_001
 
 

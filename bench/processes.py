@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
-STARTS_WITHIN, ENDS_WITHIN = 20.0, 10.0
+STARTS_WITHIN, ENDS_WITHIN = 60.0, 10.0
 _LOOK_EVERY = 0.02
 
 
