@@ -5,8 +5,8 @@ The other half, what to make of Jira's answer, is policies.settle.
 
 from dataclasses import dataclass, replace
 
-from policies.directives import Asked
-from policies.early import due
+from policies.directives import NOTHING, Asked
+from policies.early import calm, due
 from policies.model import Entry, Lookup, Policy, Why
 from policies.validation import validatable
 
@@ -87,6 +87,15 @@ def decide(
     if asked.only_if_cached and isinstance(decision, Fetch):
         return Refuse(Why.ONLY_IF_CACHED)
     return decision
+
+
+def stands_until(decision: Decision, asked: Asked, policy: Policy, now: float) -> float:
+    """Tell until when (Unix time) the same look-up leads to the same decision; `now` where nobody can tell."""
+    match decision:
+        case Serve(entry, Why.FRESH | Why.NEGATIVE, refresh=False) if asked == NOTHING:
+            return entry.stored + calm(lifetime(entry, policy), entry.cost)
+        case _:
+            return now
 
 
 def in_force(policy: Policy, stored: float, trusted_since: float | None) -> Policy:

@@ -8,6 +8,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -27,6 +28,18 @@ _TOLD = frozenset({"debug", "info"})
 _TROUBLE = 500
 _AT_ONCE = 4096  # bytes; POSIX promises 512, Linux gives this, and lines are ASCII
 _ORDER = ("tenant", "type", "caller", "age", "upstream_ms", "bytes", "request_id", "trace_id", "event", "outcome")
+
+
+class Again:
+    """An answer that is given again and again: what is told of it each time, but for when, how old and how fast."""
+
+    __slots__ = ("answered", "line", "notes", "saved")
+
+    def __init__(self, answered: Answered, notes: Notes, saved: Callable[[int], None]) -> None:
+        self.answered = answered
+        self.notes = notes
+        self.saved = saved  # to be told how often no call of Jira was needed
+        self.line: str | None = None
 
 
 class AccessLog:
@@ -51,9 +64,22 @@ class AccessLog:
 
     def tell(self, answered: Answered, notes: Notes, now: float) -> None:
         """Have a line written; `now` is Unix time."""
-        method, status, why, size, seconds = answered
-        if not self.wants(why, notes.key):
+        if self.wants(answered.why, notes.key):
+            self._add(self._write(self._line(answered, notes, now)))
+
+    def repeat(self, again: Again, age: float, seconds: float, now: float) -> None:
+        """Have a line written of an answer that was given `again`, when it was `age` seconds old."""
+        if not self.wants(again.answered.why, again.notes.key):
             return
+        if self._write is not _json:
+            self.tell(again.answered._replace(seconds=seconds), replace(again.notes, age=age), now)
+            return
+        if again.line is None:
+            again.line = _template(self._line(again.answered, again.notes, now))
+        self._add(again.line % (self._time(now), _milliseconds(seconds), round(age, 3)))
+
+    def _line(self, answered: Answered, notes: Notes, now: float) -> dict[str, Any]:
+        method, status, why, size, seconds = answered
         line = {
             "time": self._time(now),
             "level": "info",
@@ -78,7 +104,7 @@ class AccessLog:
         }
         if self._sample < 1 and notes.key is not None:
             line["sample"] = self._sample
-        self._add(self._write(line))
+        return line
 
     def flush(self) -> None:
         """Write what waits. A stream that is gone takes the lines with it, not the requests."""
@@ -122,6 +148,15 @@ def _milliseconds(seconds: float) -> float:
 
 def _json(line: dict[str, Any]) -> str:
     return orjson.dumps(line).decode() + "\n"
+
+
+def _template(line: dict[str, Any]) -> str:
+    """Write a line as `_json` does, with places (`%`) for its time, its milliseconds and the answer's age."""
+    # No header has a control character in it, so none of these is anywhere else in the line.
+    marked = _json({**line, "time": "\0time", "ms": "\0ms", "age": "\0age"}).replace("%", "%%")
+    for mark, place in (("time", '"%s"'), ("ms", "%s"), ("age", "%s")):
+        marked = marked.replace(rf'"\u0000{mark}"', place)
+    return marked
 
 
 class _Human:

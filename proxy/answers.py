@@ -3,13 +3,15 @@
 No decision lives here, and no sockets: an answer is a value that proxy.front sends.
 """
 
+import asyncio
 import gzip
 import math
+import re
 import zlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import orjson
 
@@ -20,12 +22,20 @@ from policies.headers import end_to_end, replayable
 from policies.http_date import http_date
 from policies.model import Entry, Request, Why
 from policies.settle import OK, is_json
+from proxy.question import Question
 
 Pairs = list[tuple[str, str]]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 GZIP, IDENTITY = "gzip", "identity"
 _NOT_MODIFIED = 304
 _FASTEST = 1
+_WORTH_PACKING = 512  # bytes; of less, the coding's own head takes too large a part
+_TEXT = re.compile(r"^text/|json|xml|javascript")
+LONG_WORK = 256 * 1024
+"""From how many bytes on a body is coded and decoded in a thread: it takes milliseconds."""
 _KEPT_WITH = 1024  # bytes that CPython spends on a remembered body besides it and the client's name of the proxy, about
 # Written by whoever sends the body.
 _FRAMING = frozenset({"content-length", "content-encoding"})
@@ -33,7 +43,10 @@ _FRAMING = frozenset({"content-length", "content-encoding"})
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """An answer whose body is at hand."""
+    """An answer whose body is at hand.
+
+    `question` is there if it is a hit that the same request may get again, for as long as the answer to it stands.
+    """
 
     status: int
     headers: Pairs
@@ -41,6 +54,7 @@ class Whole:
     why: Why
     stored: bool = False
     collapsed: bool = False
+    question: Question | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +97,7 @@ class Fetched:
         return self.headers.get("content-encoding", "").lower() or IDENTITY
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Rendered:
     """An entry's body as one client gets it: links rewritten, coded, with the ETag of just these bytes."""
 
@@ -104,6 +118,30 @@ class Sending:
     private: Pairs = field(default_factory=list)
 
 
+class Packed(NamedTuple):
+    """A body as it is kept."""
+
+    body: bytes
+    coding: str
+
+
+def pack(fetched: Fetched) -> Packed:
+    """Code a body that came without a coding, if it is text that gets smaller by it."""
+    media_type = fetched.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if fetched.coding == IDENTITY and len(fetched.body) >= _WORTH_PACKING and _TEXT.search(media_type):
+        smaller = compressed(fetched.body)
+        if len(smaller) < len(fetched.body):
+            return Packed(smaller, GZIP)
+    return Packed(fetched.body, fetched.coding)
+
+
+async def aside(size: int, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """Do what takes time in proportion to `size`: in a thread if that is long, so that others need not wait for it."""
+    if size < LONG_WORK:
+        return work(*given, **named)
+    return await asyncio.to_thread(work, *given, **named)
+
+
 class Renderer:
     """Renders entries for clients, and remembers lately rendered bodies up to `max_bytes`."""
 
@@ -115,6 +153,12 @@ class Renderer:
     def __len__(self) -> int:
         return len(self._kept)
 
+    async def prepare(self, entry: Entry, site: links.Site, *, gzip_accepted: bool) -> None:
+        """Render ahead what would take long."""
+        key = (entry.etag, site, gzip_accepted and entry.coding == GZIP)
+        if len(entry.body) >= LONG_WORK and key not in self._kept:
+            self._keep(key, await aside(len(entry.body), _render, entry, site, coded=key[2]))
+
     def render(self, entry: Entry, site: links.Site, *, gzip_accepted: bool) -> Rendered:
         key = (entry.etag, site, gzip_accepted and entry.coding == GZIP)
         rendered = self._kept.get(key)
@@ -125,6 +169,8 @@ class Renderer:
         return rendered
 
     def _keep(self, key: tuple[str, links.Site, bool], rendered: Rendered) -> None:
+        if key in self._kept:
+            return
         self._kept[key] = rendered
         self._bytes += _weight(key[1], rendered)
         while self._bytes > self._max_bytes and len(self._kept) > 1:

@@ -40,6 +40,8 @@ from proxy.history import History
 from proxy.holds import Holds
 from proxy.inspection import Inspector
 from proxy.journey import Crew, Journey
+from proxy.lane import Lane
+from proxy.lane_check import known
 from proxy.leases import Leases
 from proxy.metrics import Metrics, Usage
 from proxy.poll import Poll
@@ -76,7 +78,9 @@ log = logging.getLogger(__name__)
 
 _RULES, _RULES_KEPT = "rules", 400 * 86_400.0
 _COMPLAINT_EVERY = 60.0  # seconds; the metric counts each failure
-_RENDERED_BYTES = 16 * 1024 * 1024
+# Of the memory for answers, a half is for the answers themselves, a quarter for their bodies as clients get them, and a
+# quarter for the fast lane.
+_READY = 4
 # Jira Cloud: its answers always name the account, so that one without a name proves nothing from the first.
 _CLOUD = (".atlassian.net", "api.atlassian.com", ".jira.com")
 
@@ -120,7 +124,7 @@ class App:
         self.secret = secret or secret_of(config, environ)
         self._rulebook = rulebook(config)
         self._redis = None if config.store.url.startswith("memory://") else _redis(config)
-        self._room = config.store.max_bytes // len(config.tenants)
+        self._room = config.store.max_bytes // 2 // len(config.tenants)
         self._wakeups = Wakeups(self._redis) if self._redis is not None else None
         self.redis_figures = None if self._redis is None else RedisFigures(self._redis)
         if self.redis_figures is not None:
@@ -144,13 +148,16 @@ class App:
         self.webhooks = Webhooks(
             self._desks, self._rulebook, self.metrics, max_body=config.limits.max_body, clock=clock
         )
-        recorder = Recorder(self.metrics, AccessLog(config.log), self.tally, clock, self.tracing)
+        self._recorder = recorder = Recorder(self.metrics, AccessLog(config.log), self.tally, clock, self.tracing)
+        self.metrics.keep(recorder.flush)
+        guard = _guard(config, recorder)
         self.front = Front(
             self.tenants,
             self.health,
             self.webhooks,
             recorder,
-            _guard(config, recorder),
+            guard,
+            lane=self._lane(guard),
             prefix=config.prefix,
             tracing=self.tracing,
         )
@@ -224,12 +231,18 @@ class App:
         """Finish what is under way, within `patience` seconds, and let go of connections."""
         journeys = [tenant.journey.close(patience) for tenant in self.tenants.all]
         await asyncio.gather(*journeys, self.webhooks.close(patience))
+        self._recorder.flush()
         for jira in self._upstreams:
             await jira.close()
         for store in self.stores.values():
             await store.close()
         if self.tracing is not None:
             await self.tracing.close()
+
+    def _lane(self, guard: Guard) -> Lane | None:
+        if not self.config.fast_lane or not known(guard):
+            return None
+        return Lane(self._recorder, self._clock, self.config.store.max_bytes // _READY)
 
     def _store(self, tenant: str) -> FailOpen:
         backend = self._backend(tenant)
@@ -317,7 +330,7 @@ class App:
             leases=leases,
             governor=governor,
             travel=travel,
-            renderer=Renderer(_RENDERED_BYTES),
+            renderer=Renderer(config.store.max_bytes // _READY // len(config.tenants)),
             secret=secret,
             encrypt=config.store.seals,
             max_body=config.limits.max_body,

@@ -20,15 +20,18 @@ from policies.model import Request, Why
 from proxy import answers, logs
 from proxy.addresses import is_host
 from proxy.answers import Answer, Streamed, Whole
+from proxy.connection import Connection, Listener
 from proxy.errors import UpstreamError
 from proxy.guard import Guard, Guarded
 from proxy.health import Health
 from proxy.incoming import Body, Incoming
 from proxy.intake import Intake
+from proxy.lane import Lane
 from proxy.notes import Answered, Notes
 from proxy.record import Recorder
 from proxy.refusals import Refusal, RefusedError
 from proxy.responses import REQUEST_ID, Farewell, headers_of, whole
+from proxy.shortcut import Shortcut
 from proxy.signin import COOKIE, without_cookie
 from proxy.tenants import Tenant, Tenants
 from proxy.tracing import Tracing
@@ -56,6 +59,7 @@ class Front:
         recorder: Recorder,
         guard: Guard,
         *,
+        lane: Lane | None,
         prefix: str,
         tracing: Tracing | None = None,
     ) -> None:
@@ -64,12 +68,14 @@ class Front:
         self._webhooks = webhooks
         self._recorder = recorder
         self._guard = guard
+        self._lane = lane if tracing is None else None  # a hit of the lane would have no span
         self._prefix = prefix
         self._tracing = tracing
 
     def server(self) -> web.Server:
-        """Make the server to listen with. A client that leaves cancels its request; bodies keep their coding."""
-        return _Server(self.handle if self._tracing is None else self._tracing.around(self.handle), self._guard)
+        """Make the server to listen with."""
+        handler = self.handle if self._tracing is None else self._tracing.around(self.handle)
+        return Listener(handler, self._guard, self._lane)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request of a client, come what may."""
@@ -105,7 +111,14 @@ class Front:
         if tenant is None:
             return answers.error(_NOT_FOUND, "no Jira is configured for this address", Why.UNKNOWN_TENANT)
         notes.tenant = tenant.name
-        return await tenant.journey.answer(_incoming(request, tenant, target, body, notes))
+        answer = await tenant.journey.answer(_incoming(request, tenant, target, body, notes))
+        if self._lane is not None and isinstance(answer, Whole) and answer.question is not None:
+            self._learn(self._lane, request, Shortcut(tenant.journey, answer.question, notes))
+        return answer
+
+    def _learn(self, lane: Lane, request: web.BaseRequest, shortcut: Shortcut) -> None:
+        if (sole := cast("Connection", request.protocol).sole(request)) is not None:
+            lane.learn(sole, shortcut)
 
     async def _own(self, request: web.BaseRequest, target: "_Target", body: Body, notes: Notes) -> Answer:
         path = target.path.removeprefix(self._prefix)
@@ -120,23 +133,6 @@ class Front:
             return answers.error(_NOT_FOUND, "this proxy has no such endpoint", Why.OWN)
         notes.route = target.path
         return health
-
-
-class _Connection(Guarded):
-    """A client's connection."""
-
-    __slots__ = ()
-
-
-class _Server(web.Server):
-    """aiohttp's server, with connections of our own."""
-
-    def __init__(self, handler: Handler, guard: Guard) -> None:
-        super().__init__(handler, handler_cancellation=True)
-        self._guard = guard
-
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self, self._guard, loop=self._loop, access_log=None, auto_decompress=False)
 
 
 class _Target(NamedTuple):

@@ -15,24 +15,25 @@ from policies import canon, searches, vary
 from policies.addressed import addressed
 from policies.callers import Anonymous, Caller, Credentialed, Untrackable, identify, lock, partition
 from policies.calls import Call, call_of, client
-from policies.decide import Decision, Fetch, Forward, Refuse, Serve, age_of, decide, in_force, lifetime
+from policies.decide import Decision, Fetch, Forward, Refuse, Serve, age_of, decide, in_force, lifetime, stands_until
 from policies.directives import asked
 from policies.http_freshness import ruling
 from policies.model import Entry, Fence, Freshness, Live, Lookup, Match, Pass, Policy, Read, Request, Why, Write
 from policies.rulebook import Rulebook
 from policies.settle import SERVER_ERROR, Keep, Relay, StandIn
 from proxy import answers, relay
-from proxy.answers import Answer, Renderer, Sending, Whole
+from proxy.answers import Answer, Rendered, Renderer, Sending, Whole
 from proxy.changes import Changes
 from proxy.errors import StoreError, UpstreamError
 from proxy.flights import Boarded, Flights, Missed, Seal
 from proxy.governor import Governor
 from proxy.incoming import Incoming
-from proxy.leases import Leases
+from proxy.leases import Lease, Leases
+from proxy.question import Question
 from proxy.ratelimit import RateLimit
 from proxy.stores import Store
 from proxy.stores.tasks import finish
-from proxy.trip import Question, Travel, Trip, itself
+from proxy.trip import Travel, Trip, itself
 from proxy.watch import Watch
 
 _TOO_LARGE_REMEMBERED = 10_000
@@ -61,6 +62,23 @@ class Crew:
     seen: Callable[[Credentialed], None]
     clock: Callable[[], float]
     draw: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A decision to serve `entry`, which is fresh for `lifetime` seconds, and what it rests on besides.
+
+    That is the caller's lease, since when webhooks are trusted, and the time (Unix) when it was made and until when all
+    this leads to a hit.
+    """
+
+    entry: Entry
+    why: Why
+    lifetime: float
+    lease: Lease | None
+    trusted_since: float | None
+    since: float
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +147,7 @@ class Journey:
             return refused
         match match:
             case Read():
-                return await self._read(incoming, match, caller)
+                return await self._read(incoming, match, caller, rulebook)
             case Write():
                 return await self._finish(self._write(incoming, match, rulebook))
             case Pass(why=why):
@@ -137,9 +155,51 @@ class Journey:
             case never:
                 assert_never(never)
 
+    # at once ----------------------------------------------------------------------------------------------------------
+
+    def glance(self, question: Question) -> Standing | None:
+        """Decide a question by what is at hand, without waiting for anything; None unless that makes it a hit."""
+        found, lease = self._crew.store.glance(question.key), self._lease_at_hand(question)
+        if found is None or question.rules is not self._crew.rulebook or not _allows(lease, question):
+            return None
+        if found.entry is None or found.entry.origin is not None or len(found.entry.body) >= answers.LONG_WORK:
+            return None  # which variant is asked for takes a closer look, and what is large a thread
+        decision = self._decide(question, found)
+        if not isinstance(decision, Serve) or decision.refresh:
+            return None
+        policy, now = self._policy(question, decision.entry), self._crew.clock()
+        until = stands_until(decision, asked(question.request, policy.directives), policy, now)
+        trusted, fresh = self._crew.watch.trusted_since(), lifetime(decision.entry, policy)
+        return Standing(decision.entry, decision.why, fresh, lease, trusted, now, until)
+
+    def stands(self, question: Question, standing: Standing, now: float) -> bool:
+        """Tell whether nothing has moved at `now` that a decision rests on."""
+        found = self._crew.store.glance(question.key)
+        return (
+            found is not None
+            and found.entry is standing.entry
+            and standing.since <= now < standing.until
+            and self._lease_at_hand(question) is standing.lease
+            and self._crew.watch.trusted_since() == standing.trusted_since
+        )
+
+    def respond(self, question: Question, standing: Standing) -> tuple[Rendered, Whole, float]:
+        """Answer by a decision that stands; tell also for how many seconds the answer is still fresh."""
+        left = standing.lifetime - age_of(standing.entry, self._crew.clock())
+        rendered = self._render(question, standing.entry)
+        return rendered, self._from_entry(question, standing.entry, rendered, Sending(standing.why, left)), left
+
+    def saved(self, question: Question, times: int = 1) -> None:
+        """Enter that a question was answered so many times without a call of Jira."""
+        self._crew.governor.spending.saved(client(question.caller), question.read.type, times)
+
+    def _lease_at_hand(self, question: Question) -> Lease | None:
+        caller = question.caller
+        return self._crew.leases.at_hand(caller.credential) if isinstance(caller, Credentialed) else None
+
     # reads ------------------------------------------------------------------------------------------------------------
 
-    async def _read(self, incoming: Incoming, read: Read, caller: Caller) -> Answer:
+    async def _read(self, incoming: Incoming, read: Read, caller: Caller, rules: Rulebook) -> Answer:
         if isinstance(caller, Untrackable):
             return await self._forward(incoming, read, caller.why)
         request = incoming.request
@@ -151,7 +211,7 @@ class Journey:
         read, live = searches.live(request, read)
         attempt: Attempt | Answer = Attempt()
         while isinstance(attempt, Attempt):
-            question = await self._question(incoming, request, read, caller, apart=attempt.apart)
+            question = await self._question(incoming, request, read, caller, rules, apart=attempt.apart)
             if question is None:
                 return await self._forward(incoming, read, Why.UNREADABLE_BODY)
             if question.key in self._too_large:
@@ -162,11 +222,12 @@ class Journey:
 
     async def foresee(self, incoming: Incoming, caller: Anonymous | Credentialed) -> Foreseen | Sealed | None:
         """Tell what would be done with a read, and do nothing. None: it would be passed on, whatever is kept."""
-        match = self._crew.rulebook.classify(incoming.request)
+        rules = self._crew.rulebook
+        match = rules.classify(incoming.request)
         if not isinstance(match, Read) or isinstance(identify(incoming.request, b""), Untrackable):
             return None
         read, _ = searches.live(incoming.request, match)
-        question = await self._question(incoming, incoming.request, read, caller, apart=False)
+        question = await self._question(incoming, incoming.request, read, caller, rules, apart=False)
         if question is None:
             return None
         if question.lock(question.account):
@@ -196,7 +257,14 @@ class Journey:
         return vary.selects(entry.origin, question.request.headers, self._crew.secret)
 
     async def _question(
-        self, incoming: Incoming, request: Request, read: Read, caller: Anonymous | Credentialed, *, apart: bool
+        self,
+        incoming: Incoming,
+        request: Request,
+        read: Read,
+        caller: Anonymous | Credentialed,
+        rules: Rulebook,
+        *,
+        apart: bool,
     ) -> Question | None:
         lease = await self._crew.leases.find(caller.credential) if isinstance(caller, Credentialed) else None
         account = lease.account if lease else ""
@@ -208,6 +276,7 @@ class Journey:
         question = Question(
             request,
             read,
+            rules,
             caller,
             account,
             leased=not known or leases.live(lease),
@@ -229,9 +298,10 @@ class Journey:
             case Serve(entry, why, refresh):
                 if refresh and question.flight not in self._flights:
                     self._in_background(self._refresh(replace(question, background=True), found.fence))
-                self._saved(question)
+                self.saved(question)
                 incoming.notes.age = age_of(entry, self._crew.clock())
-                return self._serve(question, entry, Sending(why, self._left(question, entry)))
+                whole = await self._serve(question, entry, Sending(why, self._left(question, entry)))
+                return whole if refresh or self._crew.limit else replace(whole, question=question)
             case Fetch():
                 fence = await self._forced(question, found) if decision.why is Why.REFRESH else found.fence
                 return await self._fetch(incoming, question, decision, fence, attempt)
@@ -266,15 +336,19 @@ class Journey:
             draw=self._crew.draw(),
         )
 
-    def _serve(self, question: Question, entry: Entry, sending: Sending) -> Whole:
+    async def _serve(self, question: Question, entry: Entry, sending: Sending) -> Whole:
         accepted = answers.accepts_gzip(question.request.headers.get("accept-encoding", ""))
-        rendered = self._crew.renderer.render(entry, question.site, gzip_accepted=accepted)
+        await self._crew.renderer.prepare(entry, question.site, gzip_accepted=accepted)
+        return self._from_entry(question, entry, self._render(question, entry), sending)
+
+    def _render(self, question: Question, entry: Entry) -> Rendered:
+        accepted = answers.accepts_gzip(question.request.headers.get("accept-encoding", ""))
+        return self._crew.renderer.render(entry, question.site, gzip_accepted=accepted)
+
+    def _from_entry(self, question: Question, entry: Entry, rendered: Rendered, sending: Sending) -> Whole:
         return answers.from_entry(
             entry, rendered, question.request, question.site, now=self._crew.clock(), sending=sending
         )
-
-    def _saved(self, question: Question) -> None:
-        self._crew.governor.spending.saved(client(question.caller), question.read.type)
 
     def _left(self, question: Question, entry: Entry) -> float:
         return lifetime(entry, self._policy(question, entry)) - age_of(entry, self._crew.clock())
@@ -311,7 +385,7 @@ class Journey:
             incoming.notes.points = 1 + trip.fetched.objects
         if isinstance(trip.settlement, StandIn):
             incoming.notes.age = age_of(trip.settlement.entry, self._crew.clock())
-        return self._arrived(question, fetch, trip, led=boarded.led)
+        return await self._arrived(question, fetch, trip, led=boarded.led)
 
     def _may_share(self, question: Question, trip: Trip) -> bool:
         """Tell whether a passenger may have the trip's answer.
@@ -336,17 +410,17 @@ class Journey:
             return Boarded(await depart(_alone), led=True)
         return await self._flights.board(question.flight, fence, depart)
 
-    def _arrived(self, question: Question, fetch: Fetch, trip: Trip, *, led: bool) -> Whole:
+    async def _arrived(self, question: Question, fetch: Fetch, trip: Trip, *, led: bool) -> Whole:
         if not led:
-            self._saved(question)
+            self.saved(question)
         match trip.settlement:
             case StandIn(entry, why):
-                return self._serve(question, entry, Sending(why, self._left(question, entry)))
+                return await self._serve(question, entry, Sending(why, self._left(question, entry)))
             case Keep() if trip.entry is not None and trip.fetched is not None:
                 private = answers.private(trip.fetched.pairs, trip.entry, question.site) if led else []
                 left = self._left(question, trip.entry)
                 sending = Sending(fetch.why, left, trip.fetched.said, trip.alive, not led, private)
-                return self._serve(question, trip.entry, sending)
+                return await self._serve(question, trip.entry, sending)
             case Relay(why) if trip.fetched is not None:
                 return answers.from_fetched(trip.fetched, question.request, question.site, why, led=led)
             case _:
@@ -434,6 +508,12 @@ class Journey:
     async def close(self, patience: float | None = None) -> None:
         """Let the work that no client waits for come to its end, within `patience` seconds (None: any)."""
         await finish(self._background, patience)
+
+
+def _allows(lease: Lease | None, question: Question) -> bool:
+    if isinstance(question.caller, Anonymous):
+        return True
+    return lease is not None and lease.account == question.account
 
 
 def _alone() -> None:

@@ -47,14 +47,18 @@ class Leases:
         """Tell whether Jira accepted the credential lately enough to believe it while Jira cannot be asked."""
         return lease is not None and -self._grace < lease.until - self._clock() <= self._term
 
+    def at_hand(self, credential: str) -> Lease | None:
+        """Find a live lease that this process knows of."""
+        known = self._known.get(credential)
+        return known if self.live(known) else None
+
     async def find(self, credential: str) -> Lease | None:
         """Find the last lease, live or lapsed. Another process may have renewed what lapsed here."""
-        known = self._known.get(credential)
-        if known is not None and self.live(known):
+        if (known := self.at_hand(credential)) is not None:
             self._known.move_to_end(credential)
             return known
         shared = _read(await self._shelf.get(f"lease:{credential}"))
-        return self._remember(credential, shared) if shared is not None else known
+        return self._remember(credential, shared) if shared is not None else self._known.get(credential)
 
     async def renew(self, credential: str, account: str) -> None:
         """Begin a new term; told to the other processes when a tenth of the old one is over."""

@@ -6,7 +6,9 @@ when it is asked to `refresh`.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from bisect import bisect_left
+from collections import Counter as Counts
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -70,6 +72,16 @@ def forget_figures(folder: Path, process: str) -> None:
     mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]
 
 
+class _Durations(Histogram):
+    """A histogram that takes many durations at once, for less than each of them would cost alone."""
+
+    def observe_all(self, durations: Collection[float]) -> None:
+        """Observe each of `durations`."""
+        self._sum.inc(sum(durations))
+        for bucket, count in Counts(bisect_left(self._upper_bounds, each) for each in durations).items():
+            self._buckets[bucket].inc(count)
+
+
 class Metrics:
     """What the proxy counts. Labels are tenants, types, Whys and statuses: all bounded.
 
@@ -88,7 +100,7 @@ class Metrics:
         self.requests = Counter(
             "jira_cache_requests", "Requests answered, by reason.", ("tenant", "type", "why"), registry=self.registry
         )
-        self.seconds = Histogram(
+        self.seconds = _Durations(
             "jira_cache_request_seconds",
             "Time until a request was answered.",
             ("tenant", "why"),

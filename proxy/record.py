@@ -1,12 +1,25 @@
 """What is told of every answer: one line in the access log, the counts of metrics and dashboard, and its span."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable
+from typing import NamedTuple
 
-from proxy.access import AccessLog
+from proxy.access import AccessLog, Again
 from proxy.metrics import Metrics
 from proxy.notes import Answered, Notes
 from proxy.tally import Tally
 from proxy.tracing import Tracing
+
+SOON = 0.1
+"""Seconds after which hits of the fast lane are told: telling of many at once costs each of them less."""
+
+
+class _Hit(NamedTuple):
+    again: Again
+    age: float
+    seconds: float
+    at: float
 
 
 class Recorder:
@@ -25,6 +38,7 @@ class Recorder:
         self._tally = tally
         self._clock = clock
         self._tracing = tracing
+        self._hits: list[_Hit] = []
 
     def answered(self, answered: Answered, notes: Notes) -> None:
         """Tell of one answer."""
@@ -43,3 +57,26 @@ class Recorder:
         if self._tracing is not None:
             self._tracing.answered(answered, notes)
         self._access.tell(answered, notes, self._clock())
+
+    def hit(self, again: Again, age: float, seconds: float, now: float) -> None:
+        """Tell, soon and together with others, of an answer that was given `again`, `age` seconds old."""
+        if not self._hits:
+            asyncio.get_running_loop().call_later(SOON, self.flush)
+        self._hits.append(_Hit(again, age, seconds, now))
+
+    def flush(self) -> None:
+        """Tell what is still to be told."""
+        hits, self._hits = self._hits, []
+        spent: defaultdict[Again, list[float]] = defaultdict(list)
+        for again, age, seconds, at in hits:
+            spent[again].append(seconds)
+            self._access.repeat(again, age, seconds, at)
+        for again, each in spent.items():
+            self._count(again, each)
+
+    def _count(self, again: Again, seconds: list[float]) -> None:
+        notes, word = again.notes, again.answered.why.word
+        self._metrics.requests.labels(notes.tenant, notes.type, word).inc(len(seconds))
+        self._metrics.seconds.labels(notes.tenant, word).observe_all(seconds)
+        self._tally.hits(notes.tenant, notes.type, word, route=notes.route, caller=notes.caller, seconds=seconds)
+        again.saved(len(seconds))

@@ -289,6 +289,8 @@ class Config(Section):
     """HOST:PORT of the listener for Jira's clients."""
     workers: int = Field(default=1, gt=0)
     """Processes that share the listener; more than 1 need a Redis as the store."""
+    fast_lane: bool = True
+    """Whether hits that come again are answered before there is a request object."""
     drain_delay: Duration = 0.0
     """How long, before a stop, /-/ready says 503 while requests are still answered."""
     prefix: PathPrefix = Field(default="/-", min_length=2)

@@ -43,9 +43,9 @@ class Spending:
         """Enter the objects that the answer to a call showed."""
         self._enter(caller, type_, Account(points=objects))
 
-    def saved(self, caller: str, type_: str) -> None:
-        """Enter a question that was answered without a call."""
-        self._enter(caller, type_, Account(saved=1))
+    def saved(self, caller: str, type_: str, times: int = 1) -> None:
+        """Enter a question that was answered so many times without a call."""
+        self._enter(caller, type_, Account(saved=times))
 
     def callers(self, most: int = 10) -> list[dict[str, Any]]:
         """Tell of those callers who ask most, of each by type."""

@@ -86,6 +86,19 @@ class Tally:
         if caller is not None:
             part.callers.counts[caller] += 1
 
+    def hits(
+        self, tenant: str, type_: str, why: str, *, route: str, caller: str | None, seconds: Collection[float]
+    ) -> None:
+        """Count equal requests that fresh answers were found for, each in its number of `seconds`."""
+        part, count = self._report.part(tenant), len(seconds)
+        part.requests[f"{type_} {why}"] += count
+        part.routes.counts[route] += count
+        for each in seconds:
+            part.hits[bucket(each)] += 1
+        part.sum_up(f"{type_} {SAVED}", count)
+        if caller is not None:
+            part.callers.counts[caller] += count
+
     def seen(self, tenant: str, caller: Credentialed) -> None:
         """Note by which hashes a caller is known, so that what they would be answered can be explained."""
         known = self._report.part(tenant).known

@@ -17,8 +17,7 @@ from policies.decide import Fetch, in_force
 from policies.headers import OF_THE_ORIGIN, end_to_end, replayable
 from policies.http_date import spelled
 from policies.http_freshness import Arrival
-from policies.links import Site
-from policies.model import Entry, Fence, Lookup, Read, Request
+from policies.model import Entry, Fence, Lookup, Read
 from policies.names import MANY, Names, by_index
 from policies.points import objects
 from policies.reconcile import reconcilable, reconciled
@@ -26,11 +25,12 @@ from policies.references import references
 from policies.searches import ISSUES, SEARCHES
 from policies.settle import Fail, Failure, Keep, Settlement, settle
 from policies.settle import Reply as LawReply
-from proxy.answers import Fetched, Pairs, TooLargeError, decoded, is_json_answer, parsed
+from proxy.answers import Fetched, Packed, Pairs, TooLargeError, aside, decoded, is_json_answer, pack, parsed
 from proxy.errors import UpstreamError
 from proxy.flights import Landing, Seal
 from proxy.governor import Governor, Outgoing
 from proxy.leases import Leases
+from proxy.question import Question
 from proxy.recent import Recent
 from proxy.stores import Landings, Store
 from proxy.upstream import Reply, joined
@@ -64,44 +64,6 @@ _NOT_ASKED_OF_JIRA = frozenset(
 # Seconds for which a process may claim a question. Should it die on the way, the others wait no longer than this;
 # a trip that takes longer costs one more call from each of them.
 _CLAIM = 3.0
-
-
-def _unlocked(_account: str) -> bytes:
-    return b""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A cacheable request and who asks it.
-
-    `key` is where its answer would be; `leased` tells that Jira accepted the caller lately, `outage_leased` that it did
-    so lately enough to be believed while Jira is down. Until it has, or when the question must be asked `apart` for
-    another reason, only the same caller may share the trip. `variant` is what ends the key of an answer that is not the
-    first one kept, where the origin chooses among several (policies.vary). Nobody waits for an answer in the
-    `background`.
-    """
-
-    request: Request
-    read: Read
-    caller: Anonymous | Credentialed
-    account: str
-    leased: bool
-    outage_leased: bool
-    key: str
-    headers: Pairs
-    trail: Callable[[], Pairs]
-    site: Site
-    apart: bool = False
-    variant: str = ""
-    background: bool = False
-    lock: Callable[[str], bytes] = _unlocked  # what opens the answers that an account has for this caller's credential
-
-    @property
-    def flight(self) -> str:
-        """Name the trip that answers this question."""
-        if isinstance(self.caller, Credentialed) and (self.apart or not self.leased):
-            return f"{self.key} {self.caller.credential}"
-        return self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +210,7 @@ class Travel:
         if not whole:
             return None
         try:
-            fetched = _fetched(reply, body, self._max_body, cost)
+            fetched = await aside(len(body), _fetched, reply, body, self._max_body, cost)
         except TooLargeError:
             return None
         self._governor.spending.read(call.caller, call.type, fetched.objects)
@@ -308,13 +270,16 @@ class Travel:
         shared_by = partition(read.policy.scope, question.caller, verdict.account)
         key = canon.key(question.request, read, shared_by, self._secret)
         key = None if key is None else key + question.variant
-        entry = self._entry(question, fetched, settlement, key)
+        packed = Packed(fetched.body, fetched.coding)
+        if settlement.origin is None:  # else what the origin says of its answer holds for it as it came
+            packed = await aside(len(fetched.body), pack, fetched)
+        entry = self._entry(question, fetched, packed, settlement, key)
         if fence is None or key is None:
             return Trip(alive=False, settlement=settlement, fetched=fetched, entry=entry)
         alive = await self._store.write(key, entry, fence, question.lock(verdict.account))
         return Trip(alive=alive, settlement=settlement, fetched=fetched, entry=entry, key=key)
 
-    def _entry(self, question: Question, fetched: Fetched, keep: Keep, key: str | None) -> Entry:
+    def _entry(self, question: Question, fetched: Fetched, packed: Packed, keep: Keep, key: str | None) -> Entry:
         plain, now, origin = fetched.plain or b"", self._clock(), keep.origin
         if origin is not None:
             selected = vary.selection(origin.vary, question.request.headers, self._secret)
@@ -322,8 +287,8 @@ class Travel:
         return Entry(
             status=fetched.status,
             headers=replayable(fetched.pairs) if origin is None else _told(fetched.pairs, now),
-            body=fetched.body,
-            coding=fetched.coding,
+            body=packed.body,
+            coding=packed.coding,
             etag=conditional.etag(plain),
             tags=(*self._tags(question.read, plain), itself(key or "")),
             stored=now - keep.age,

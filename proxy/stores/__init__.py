@@ -21,6 +21,9 @@ class Store(Protocol):
         entry was kept with: another one finds nothing in a store that encrypts.
         """
 
+    def glance(self, key: str) -> Lookup | None:
+        """Look up a true answer without waiting for anything; None where only `read` can tell."""
+
     async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:
         """Keep `entry`, fetched behind `fence`, for `entry.keep` seconds; tell whether it is true at this moment.
 

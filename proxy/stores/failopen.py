@@ -77,6 +77,9 @@ class FailOpen:
             return State.OWING
         return State.OK if self._retry_at is None else State.OPEN
 
+    def glance(self, key: str) -> Lookup | None:
+        return self._backend.glance(key) if self.state is State.OK else None
+
     async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
         return await self._attempt("read", lambda: self._backend.read(key, live, lock), UNKNOWN)
 

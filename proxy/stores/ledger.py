@@ -19,25 +19,21 @@ class Ledger:
     """When each tag was last invalidated, in stamps; it remembers `limit` tags and treats the rest as one floor."""
 
     def __init__(self, incarnation: int, limit: int, *, begun: int = 0) -> None:
-        self._incarnation = incarnation
+        self.fence = Fence(incarnation, begun)
+        """The present moment in the history of invalidations: another object after each change, whatever it was."""
         self._limit = limit
-        self._stamp = begun
         self._floor = begun
         self._swept = 0
         self._stamps: OrderedDict[str, int] = OrderedDict()  # oldest invalidation first
 
     def __repr__(self) -> str:
-        return f"<Ledger {self._incarnation:x} at {self._stamp}, floor {self._floor}, {len(self._stamps)} tags>"
-
-    @property
-    def fence(self) -> Fence:
-        """The present moment in the history of invalidations."""
-        return Fence(self._incarnation, self._stamp)
+        incarnation, stamp = self.fence.incarnation, self.fence.stamp
+        return f"<Ledger {incarnation:x} at {stamp}, floor {self._floor}, {len(self._stamps)} tags>"
 
     def is_true(self, fence: Fence, tags: Iterable[str]) -> bool:
         """Tell whether what was fetched behind `fence` and depends on `tags` is still what Jira would say."""
         return (
-            fence.incarnation == self._incarnation
+            fence.incarnation == self.fence.incarnation
             and fence.stamp >= self._floor
             and all(self._stamps.get(tag, 0) <= fence.stamp for tag in tags)
         )
@@ -48,11 +44,12 @@ class Ledger:
 
     def invalidate(self, tags: Collection[str]) -> None:
         """Give `tags` the next stamp, which makes everything old that was fetched before and carries one of them."""
-        self.learn(self._stamp + 1, tags)
+        self.learn(self.fence.stamp + 1, tags)
 
     def learn(self, stamp: int, tags: Collection[str]) -> None:
         """Take in that `tags` were invalidated at `stamp`, which is not before what was learnt last."""
-        self._stamp = stamp
+        if tags or stamp != self.fence.stamp:
+            self.fence = Fence(self.fence.incarnation, stamp)
         for tag in tags:
             self._stamps[tag] = stamp
             self._stamps.move_to_end(tag)
@@ -60,12 +57,14 @@ class Ledger:
 
     def sweep(self) -> None:
         """Let nothing be kept that was asked for before now."""
-        self._stamp += 1
-        self._swept = self._stamp
+        self.learn(self.fence.stamp + 1, ())
+        self._swept = self.fence.stamp
 
     def raise_floor(self, stamp: int) -> None:
         """Make everything old that was fetched before `stamp`."""
-        self._floor = max(self._floor, stamp)
+        if stamp > self._floor:
+            self._floor = stamp
+            self.fence = Fence(self.fence.incarnation, self.fence.stamp)
 
     def _trim(self) -> None:
         # What is forgotten must not come back to life: the floor makes old whatever the forgotten stamps might have.

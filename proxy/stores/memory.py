@@ -17,10 +17,11 @@ SHELF_BYTES = 8 * 1024 * 1024  # room of its own, so that a burst of large answe
 OBJECT = 64  # what CPython spends on a string, its reference and its share of a container, about
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Kept:
     entry: Entry
     fence: Fence
+    found: Lookup | None = None  # what the last look found, for as long as nothing is invalidated after it
 
 
 def size_of(key: str, entry: Entry) -> int:
@@ -84,10 +85,12 @@ class MemoryStore:
     async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:  # noqa: ARG002 - no dump to open
         if live is not None:
             self._register(live)
-        kept = self._answers.get(key)
-        if kept is None:
-            return Lookup(None, alive=False, fence=self._ledger.fence)
-        return Lookup(kept.entry, self._is_true(kept), self._ledger.fence)
+        return self._find(key) or Lookup(None, alive=False, fence=self._ledger.fence)
+
+    def glance(self, key: str) -> Lookup | None:
+        # A query with a true answer is registered: had it been forgotten since, its tag would be invalidated.
+        found = self._find(key)
+        return found if found is not None and found.alive else None
 
     async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:  # noqa: ARG002 - as for read
         if not self._ledger.takes(fence):
@@ -168,6 +171,14 @@ class MemoryStore:
     def _since(self, fence: Fence | None) -> tuple[Live, ...]:
         known = fence is not None and fence.incarnation == self._ledger.fence.incarnation
         return self._queries.since(fence.stamp if fence and known else 0)
+
+    def _find(self, key: str) -> Lookup | None:
+        kept, now = self._answers.get(key), self._ledger.fence
+        if kept is None:
+            return None
+        if kept.found is None or kept.found.fence is not now:
+            kept.found = Lookup(kept.entry, self._is_true(kept), now)
+        return kept.found
 
     def _is_true(self, kept: _Kept) -> bool:
         return self._ledger.is_true(kept.fence, kept.entry.tags)

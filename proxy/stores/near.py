@@ -17,6 +17,7 @@ class _Kept:
     entry: Entry
     tags: list[str]  # as the far store has them, where a line break parts a tag in two
     fence: Fence  # the entry was true at this moment; moves on with each look that finds it still is
+    found: Lookup | None = None  # what the last look found, for as long as nothing is heard after it
 
 
 class Near:
@@ -75,13 +76,14 @@ class Near:
         if kept is None or ledger is None:
             return None
         heard = ledger.fence
-        if kept.fence != heard:
+        if kept.found is None or kept.found.fence is not heard:
             if not ledger.is_true(kept.fence, kept.tags):
                 self._answers.drop(key)
                 return None
             if kept.fence.stamp < heard.stamp:
                 kept.fence = heard
-        return Lookup(kept.entry, alive=True, fence=heard)
+            kept.found = Lookup(kept.entry, alive=True, fence=heard)
+        return kept.found
 
     def admit(self, key: str, entry: Entry, fence: Fence) -> None:
         """Keep an answer that was true at `fence`, unless a later one of Jira's is held.

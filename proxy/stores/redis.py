@@ -127,6 +127,10 @@ class RedisStore:
         entry = self._unpack(key, parts, lock)
         return Lookup(entry, alive=bool(alive and entry), fence=Fence(incarnation, stamp))
 
+    def glance(self, key: str) -> Lookup | None:  # noqa: ARG002 - as the protocol has it
+        """Tell nothing: Redis has to be asked."""
+        return None
+
     async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:
         stamped = (fence.incarnation, fence.stamp, *self._pack(key, entry, lock), _milliseconds(entry.keep))
         return bool(await self._run("write", *stamped, key=key))

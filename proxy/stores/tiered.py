@@ -56,9 +56,12 @@ class Tiered:
         """How many answers had to make room for others so far."""
         return self._near.evictions
 
-    async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
+    def glance(self, key: str) -> Lookup | None:
         # A query whose answer is near is registered: had it been forgotten since, its tag would be invalidated.
-        if self._tail.follow() and (found := self._near.find(key)):
+        return self._near.find(key) if self._tail.follow() else None
+
+    async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
+        if found := self.glance(key):
             return found
         found = await self._far.read(key, live, lock)
         if found.entry and found.alive and found.fence:

@@ -7,6 +7,8 @@ import json
 import pytest
 from aiohttp import web
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 ISSUE = "/rest/api/2/issue/PROJ-1"
 NAMED = {"X-AUSERNAME": "alice"}
 

@@ -148,7 +148,7 @@ async def test_a_body_that_does_not_end_is_refused(new_proxy, jira, connect, fra
 
 
 async def test_a_connection_that_rests_too_long_is_closed_without_a_word(new_proxy, jira, connect):
-    proxy = await new_proxy(timeouts={"keep_alive": "50ms"})
+    proxy = await new_proxy(timeouts={"keep_alive": "500ms"})  # time to say something on a busy machine
     for said in (b"", HEAD + b"Content-Length: 0\r\n\r\n"):
         reader, writer = await connect(proxy)
         writer.write(said)

@@ -6,6 +6,8 @@ import pytest
 
 from proxy.service import AsyncCacheService, CacheService, create_async_redis_client, create_redis_client
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 ISSUE = "/rest/api/2/issue/PROJ-1"
 UPDATED = {
     "webhookEvent": "jira:issue_updated",

@@ -14,6 +14,8 @@ from aiohttp import web
 from jira import JIRA
 from yarl import URL
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 ISSUE = "/rest/api/2/issue/PROJ-1"
 NEVER_KEPT = "/rest/api/2/issue/picker"
 JSON = {"X-AUSERNAME": "alice"}

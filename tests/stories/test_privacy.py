@@ -9,6 +9,8 @@ from aiohttp import web
 
 from proxy.access import AccessLog
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 ISSUE = "/rest/api/2/issue/PROJ-1"
 
 

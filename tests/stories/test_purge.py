@@ -11,6 +11,8 @@ from click.testing import CliRunner
 
 from proxy.cli import main
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 ISSUE = "/rest/api/2/issue/"
 IDS = {"A-1": "1", "A-2": "2", "B-1": "3"}
 PROJECTS = {"A": "100", "B": "200"}

@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 ISSUE = "/rest/api/2/issue/PROJ-1"
 REFRESH = {"X-Jira-Cache": "refresh"}
 

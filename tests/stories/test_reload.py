@@ -9,6 +9,8 @@ import yaml
 
 from proxy import config
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 ISSUE = "/rest/api/2/issue/PROJ-1"
 APP = "/rest/example-app/1.0/things"
 PATIENCE = 10.0

@@ -9,6 +9,8 @@ from urllib.parse import parse_qs
 import pytest
 from aiohttp import web
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 SEARCH = "/rest/api/2/search"
 ISSUE, OTHER = "/rest/api/2/issue/PROJ-1", "/rest/api/2/issue/PROJ-2"
 MINE, THEIRS = {"jql": "project = PROJ AND status = Done"}, {"jql": "project = THEIRS"}

@@ -28,7 +28,7 @@ async def logged(monkeypatch, new_proxy, origin, tmp_path):
     stream, clock = io.StringIO(), Clock()
     monkeypatch.setattr("proxy.app.AccessLog", partial(AccessLog, stream=stream))
     origin.issue("PROJ-1", "one")
-    proxy = await new_proxy(clock=clock, tenants={"default": {"upstream": origin.url, "lease": "1d"}})
+    proxy = await new_proxy(clock=clock, fast_lane=False, tenants={"default": {"upstream": origin.url, "lease": "1d"}})
     for minute in range(0, 60, 2):
         clock.now = Clock.now + minute * 60
         for user in ("alice", "bob"):

@@ -1,10 +1,13 @@
 """Answers that were kept by other rules are not trusted: they may lack tags that changes hit now."""
 
+import pytest
 import yaml
 
 from proxy import server
 from proxy.config import read
 from proxy.rules import edition
+
+pytestmark = pytest.mark.usefixtures("both_ways")
 
 ISSUE = "/rest/api/2/issue/PROJ-1"
 ROW = {"match": "GET /rest/of-an-app/1.0/thing/{thing}", "type": "metadata", "tags": ["thing:{thing}"]}

@@ -9,6 +9,8 @@ import pytest
 import redis
 from aiohttp import web
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 SECRET = "of the stories"
 WEBHOOKS = "/-/webhooks/default"
 ISSUE = "/rest/api/2/issue/PROJ-1"

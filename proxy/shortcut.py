@@ -1,0 +1,85 @@
+"""A request that was a hit before: while the decision to serve it stands, it is answered without being read again."""
+
+import math
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+from policies.decide import age_of
+from proxy import wire
+from proxy.access import Again
+from proxy.answers import Rendered
+from proxy.journey import Journey, Standing
+from proxy.notes import Answered, Notes
+from proxy.question import Question
+
+
+class Sent(NamedTuple):
+    """What goes to the client, and how many seconds old the answer is."""
+
+    head: bytes
+    body: bytes
+    age: float
+
+
+class Shortcut:
+    """From one request, to the byte or but for the order of its headers, to the answer that `journey` would give it.
+
+    `notes` are what the log says of the request.
+    """
+
+    __slots__ = ("_has_body", "_journey", "_notes", "_question", "_rendered", "_standing", "_template", "again")
+
+    def __init__(self, journey: Journey, question: Question, notes: Notes) -> None:
+        self._journey = journey
+        self._question = question
+        self._notes = notes
+        self._standing: Standing | None = None
+        self._template = b""
+        self._has_body = False
+        # The renderer decides for how long a body is held; what is dropped there is made again.
+        self._rendered: Callable[[], Rendered | None] = _nothing
+        self.again: Again | None = None  # what is told of each answer, once there was one
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The request's headers as the law sees them."""
+        return self._question.request.headers
+
+    def share(self, headers: Mapping[str, str]) -> None:
+        """Let go of what only a trip to Jira needs, and of our own copy of equal headers."""
+        request = replace(self._question.request, headers=headers)
+        self._question = replace(self._question, request=request, headers=[], trail=list)
+
+    def answer(self, now: float, date: bytes) -> Sent | None:
+        """Answer at `now` (Unix time), dated `date`; None if the request has to take the ordinary way."""
+        standing, rendered = self._standing, self._rendered()
+        if rendered is None or standing is None or not self._journey.stands(self._question, standing, now):
+            rendered, standing = self._decide(), self._standing
+            if rendered is None or standing is None:
+                return None
+        age = age_of(standing.entry, now)
+        head = self._template % (int(age), math.floor(standing.lifetime - age), date)
+        return Sent(head, rendered.body if self._has_body else b"", age)
+
+    def _decide(self) -> Rendered | None:
+        """Decide anew, and write down whatever does not change until the next decision."""
+        self._standing = standing = self._journey.glance(self._question)
+        if standing is None:
+            return None
+        rendered, whole, left = self._journey.respond(self._question, standing)
+        template = wire.template(whole, self._notes.request_id, math.floor(left))
+        if template is None:
+            return None
+        method = self._question.request.method
+        self._has_body = bool(whole.body) and method != "HEAD"
+        self._template, self._rendered = template, weakref.ref(rendered)
+        answered = Answered(method, whole.status, whole.why, len(whole.body) if self._has_body else 0, 0.0)
+        self.again = Again(answered, self._notes, partial(self._journey.saved, self._question))
+        return rendered
+
+
+def _nothing() -> None:
+    return None
