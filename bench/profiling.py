@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from itertools import cycle
 from pathlib import Path
@@ -32,15 +32,15 @@ def measure() -> Iterator[Table]:
         server = stack.enter_context(peers.jira_cache(folder, jira))
         client = stack.enter_context(closing(Client(server.port, connections=16)))
         client.run(questions.everything("gzip"))
-        mixed = questions.mix("gzip", Random(2), 100_000)
-        yield _profile("the same to the byte", server, client, lambda: questions.repeats("gzip"), folder)
-        yield _profile("a mix of URLs, callers and orders of headers", server, client, lambda: cycle(mixed), folder)
+        mixed = cycle(questions.mix("gzip", Random(2), 200_000))
+        yield _profile("the same to the byte", server, client, questions.repeats("gzip"), folder)
+        yield _profile("a mix of URLs, callers and orders of headers", server, client, mixed, folder)
 
 
-def _profile(what: str, server: Server, client: Client, asked: Callable[[], Iterator[bytes]], folder: Path) -> Table:
-    client.run(asked(), WARM)
+def _profile(what: str, server: Server, client: Client, asked: Iterator[bytes], folder: Path) -> Table:
+    client.run(asked, WARM)
     began = server.process.cpu()
-    ran = client.run(asked(), WARM)
+    ran = client.run(asked, WARM)
     cost = (server.process.cpu() - began) / ran.requests
     counted = _sampled(server, client, asked, folder / "samples")
     total = sum(counted.values())
@@ -54,7 +54,7 @@ def _row(name: str, share: float, cost: float) -> tuple[str, ...]:
     return name, f"{share:.0%}", f"{share * cost * 1e6:.1f}"
 
 
-def _sampled(server: Server, client: Client, asked: Callable[[], Iterator[bytes]], file: Path) -> Counter[str]:
+def _sampled(server: Server, client: Client, asked: Iterator[bytes], file: Path) -> Counter[str]:
     """Count samples by where they fell. RuntimeError where py-spy is missing or may not look."""
     spy = Path(sys.executable).with_name("py-spy")
     if not spy.exists():
@@ -66,7 +66,7 @@ def _sampled(server: Server, client: Client, asked: Callable[[], Iterator[bytes]
         stderr=subprocess.DEVNULL,
     )
     while sampling.poll() is None:
-        client.run(asked(), WARM)
+        client.run(asked, WARM)
     if sampling.returncode:
         raise RuntimeError("py-spy could not look into the process; it needs the right to trace it")
     counted: Counter[str] = Counter()
