@@ -179,6 +179,7 @@ class Journey:
             found is not None
             and found.entry is standing.entry
             and standing.since <= now < standing.until
+            and question.rules is self._crew.rulebook
             and self._lease_at_hand(question) is standing.lease
             and self._crew.watch.trusted_since() == standing.trusted_since
         )

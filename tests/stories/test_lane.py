@@ -7,6 +7,7 @@ import re
 import pytest
 
 from proxy.lane import Lane
+from proxy.rules import rulebook
 
 pytestmark = pytest.mark.usefixtures("shortcuts_at_first_sight")
 
@@ -266,6 +267,20 @@ async def test_an_answer_is_not_served_past_its_ttl(new_proxy, origin, talk, lan
     moment[0] += 0.5
     [answer] = await say(PLAIN)
     assert b"detail=expired" in answer
+
+
+async def test_a_reload_closes_every_shortcut(new_proxy, origin, talk, lane):
+    origin.issue("PROJ-1", "wanted")
+    proxy = await new_proxy()
+    say = await talk(proxy)
+    for _ in range(4):
+        await say(PLAIN)
+    taken = len(lane)
+    app = proxy.running.app
+    for tenant in app.tenants.all:
+        tenant.journey.follow(rulebook(app.config))
+    await say(PLAIN)
+    assert len(lane) == taken > 0
 
 
 async def test_a_client_that_does_not_read_is_not_written_to_without_end(new_proxy, origin, talk, lane):
