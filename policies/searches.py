@@ -26,8 +26,13 @@ ISSUES = "issues"
 SEARCHES = "searches"
 """The tag of all lists of issues that a query selects which we understand."""
 
+LEAST = 256
+"""Characters that a query counts for besides its text: compiled, the shortest one takes about ten KiB, some forty times
+as much as that, as long ones do of their text."""
+
 _ANY_ISSUE = "type:issue"
 _LONGEST_TRIP = 600.0
+_SHORT = 400
 _LONGEST_QUERY = 4 * 1024  # characters; a longer one would hold everybody up while it is read, and weigh too much
 _LONGEST_SPELLED = 4 * _LONGEST_QUERY  # with whatever white space a program puts between the words
 # Fields to order by that change without an event.
@@ -51,8 +56,12 @@ class Understood:
     steady: bool
 
 
-@lru_cache(maxsize=4_000)
 def understood(text: str) -> Understood | None:
+    """Parse and compile canonical JQL as `_understood` does. What is long is remembered for fewer: it weighs more."""
+    return _short(text) if len(text) <= _SHORT else _long(text)
+
+
+def _understood(text: str) -> Understood | None:
     """Parse and compile canonical JQL; None if we cannot read it, or not in time, whatever Jira can.
 
     None also for a query whose answer depends on what other issues are like: no look at a changed one tells anything.
@@ -66,6 +75,10 @@ def understood(text: str) -> Understood | None:
     if jql.looks_at_other_issues(query):
         return None
     return Understood(jql.compile_query(query), jql.projects(query), _is_steady(query))
+
+
+_short = lru_cache(maxsize=4_000)(_understood)
+_long = lru_cache(maxsize=200)(_understood)
 
 
 def _is_steady(query: jql.Query) -> bool:
@@ -149,6 +162,7 @@ class Index:
         self._matchers: dict[str, jql.Matcher | None] = {}  # None: not understood, so always concerned
         self._by_project: defaultdict[str, set[str]] = defaultdict(set)
         self._anywhere: set[str] = set()
+        self.weight = 0  # characters of the queries, and LEAST for each
 
     def __len__(self) -> int:
         return len(self._matchers)
@@ -158,6 +172,7 @@ class Index:
         for search in searches:
             if search.tag in self._matchers:
                 continue
+            self.weight += LEAST + len(search.jql)
             query = understood(search.jql)
             self._matchers[search.tag] = None if query is None else query.matcher
             if query is None or query.projects is None:

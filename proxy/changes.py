@@ -22,8 +22,8 @@ _AT_ONCE = 200
 """New queries that an event waits for: reading one takes some tenths of a millisecond."""
 
 _PAUSE = 1.0
-_REMEMBERED = 100_000
-"""Queries, live or long forgotten by the store, after which we ask it anew for those that are live."""
+_ROOM = 16 * 1024 * 1024
+"""What queries may weigh, live or long forgotten by the store, before we ask it anew for those that are live."""
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ class Changes:
     def _take_in(self, reading: _Reading, survey: Survey) -> None:
         reading.index.add(survey.searches)
         reading.fence = survey.fence
-        self._reading = reading if len(reading.index) <= _REMEMBERED else _Reading()
+        self._reading = reading if reading.index.weight <= _ROOM else _Reading()
 
     async def keep_up(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Read the queries that became live, on whichever instance, before an event asks for them. Never ends."""

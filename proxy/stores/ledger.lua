@@ -13,8 +13,9 @@ local SPECIAL = {
   '\255swept', -- what was asked for before this stamp is not kept
   '\255live', -- how many queries are registered, so that the loss of the register is noticed
   '\255echoes', -- how many echoes are due, for the same reason
+  '\255weight', -- bytes of the registered queries
 }
-local INCARNATION, STAMP, FLOOR, RUN, SWEPT, LIVE, ECHOES = unpack(SPECIAL)
+local INCARNATION, STAMP, FLOOR, RUN, SWEPT, LIVE, ECHOES, WEIGHT = unpack(SPECIAL)
 local CHUNK = 1000 -- unpack() may fill Lua's stack of 8000, and ZADD takes two values for each tag
 local CHANGES_KEPT = 1000
 
@@ -58,9 +59,9 @@ local function count_echoes()
 end
 
 local function begin(run)
-  local ledger = {incarnation = tonumber(ARGV[1]), stamp = 0, floor = 0, swept = 0, live = 0, echoes = count_echoes()}
+  local ledger = {incarnation = tonumber(ARGV[1]), stamp = 0, floor = 0, swept = 0, live = 0, echoes = count_echoes(), weight = 0}
   redis.call('DEL', key, live, queries)
-  for _, name in ipairs({STAMP, FLOOR, SWEPT, LIVE}) do
+  for _, name in ipairs({STAMP, FLOOR, SWEPT, LIVE, WEIGHT}) do
     set_special(name, 0)
   end
   -- What is due stays due: answers that are fetched now may come from an index that lags.
@@ -84,7 +85,10 @@ local function open()
   if found[4] ~= run then
     return begin(run)
   end
-  return {incarnation = found[1], stamp = found[2], floor = found[3], swept = found[5], live = found[6], echoes = found[7]}
+  return {
+    incarnation = found[1], stamp = found[2], floor = found[3], swept = found[5], live = found[6], echoes = found[7],
+    weight = found[8],
+  }
 end
 
 -- Call visit() with the tags of a packed list, each ended by a newline, a thousand at a time, while it returns true.

@@ -9,6 +9,17 @@ from dataclasses import dataclass
 
 from policies.model import Live
 
+ROOM = 8 * 1024 * 1024
+"""Bytes that live queries may weigh together. A process, which has them compiled, spends about forty times as much."""
+
+WEIGHT = 256
+"""Bytes that a query weighs besides its text."""
+
+
+def weight_of(live: Live) -> int:
+    """Weigh a query, in bytes."""
+    return WEIGHT + len(live.jql.encode("utf-8", "surrogateescape"))
+
 
 @dataclass(frozen=True, slots=True)
 class _Registered:
@@ -18,10 +29,12 @@ class _Registered:
 
 
 class Register:
-    """Live queries and the stamps of their registrations; at most `limit`. Times are seconds."""
+    """Live queries and the stamps of their registrations; at most `limit`, of `room` bytes. Times are seconds."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, room: int = ROOM) -> None:
         self._limit = limit
+        self._room = room
+        self._weight = 0
         self._queries: OrderedDict[str, _Registered] = OrderedDict()  # oldest registration first
 
     def __repr__(self) -> str:
@@ -34,6 +47,8 @@ class Register:
 
     def add(self, live: Live, stamp: int, now: float) -> list[str]:
         """Register `live` at `stamp`; return the tags of the queries that were forgotten for it."""
+        if live.tag not in self._queries:
+            self._weight += weight_of(live)
         self._queries[live.tag] = _Registered(live, stamp, now)
         self._queries.move_to_end(live.tag)
         return self._forget(now)
@@ -51,8 +66,10 @@ class Register:
         gone: list[str] = []
         while self._queries:
             tag, oldest = next(iter(self._queries.items()))
-            if len(self._queries) <= self._limit and now - oldest.at <= 2 * oldest.live.life:
+            fits = len(self._queries) <= self._limit and self._weight <= self._room
+            if fits and now - oldest.at <= 2 * oldest.live.life:
                 break
             del self._queries[tag]
+            self._weight -= weight_of(oldest.live)
             gone.append(tag)
         return gone

@@ -10,7 +10,7 @@ from policies.model import EVERYTHING, Entry, Fence, Live, Lookup, Survey
 from proxy.stores.coding import pack_key
 from proxy.stores.glob import compile_glob
 from proxy.stores.ledger import Ledger, new_incarnation
-from proxy.stores.live import Register
+from proxy.stores.live import ROOM, Register
 from proxy.stores.lru import Lru
 
 SHELF_BYTES = 8 * 1024 * 1024  # room of its own, so that a burst of large answers does not push out the leases
@@ -37,7 +37,8 @@ class MemoryStore:
 
     `max_bytes` bounds the answers; the shelf has a small room of its own. `clock` gives seconds and only its
     differences matter. `ledger_limit` is how many invalidated tags are remembered one by one, `live_limit` how many
-    queries. Of more than `echo_limit` echoes it is remembered only in which second they are due; then all is made old.
+    queries, and `live_room` how many bytes of them. Of more than `echo_limit` echoes it is remembered only in which
+    second they are due; then all is made old.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class MemoryStore:
         clock: Callable[[], float],
         ledger_limit: int = 100_000,
         live_limit: int = 50_000,
+        live_room: int = ROOM,
         echo_limit: int = 10_000,
         entropy: Callable[[], int] = new_incarnation,
     ) -> None:
         self._ledger = Ledger(entropy(), ledger_limit)
-        self._queries = Register(live_limit)
+        self._queries = Register(live_limit, live_room)
         self._clock = clock
         self._answers: Lru[_Kept] = Lru(max_bytes, clock)
         self._shelf: Lru[bytes] = Lru(SHELF_BYTES, clock)

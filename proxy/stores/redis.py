@@ -35,6 +35,7 @@ from proxy.stores.coding import pack_head, pack_key, pack_live, pack_tags, unpac
 from proxy.stores.glob import escape
 from proxy.stores.hearing import Ear
 from proxy.stores.ledger import new_incarnation
+from proxy.stores.live import ROOM
 from proxy.stores.scripts import Script, as_store_error
 from proxy.stores.sealing import Sealing, Unsealed
 from proxy.stores.shared import Shared
@@ -83,9 +84,9 @@ class RedisStore:
     """Store, Sweep, Shelf and Landings of one tenant over a shared `client`, whose replies must be bytes.
 
     `cluster` makes the tenant the hash tag of all its names. `ledger_limit` is how many invalidated tags are remembered
-    one by one, `live_limit` how many queries. `wakeups` is the process's subscription, to be shared by all tenants.
-    With `sealing`, answers and queries are encrypted. `on_unreadable` is called for each answer that was found damaged,
-    or could not be opened, and treated as absent.
+    one by one, `live_limit` how many queries, and `live_room` how many bytes of them. `wakeups` is the process's
+    subscription, to be shared by all tenants. With `sealing`, answers and queries are encrypted. `on_unreadable` is
+    called for each answer that was found damaged, or could not be opened, and treated as absent.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class RedisStore:
         cluster: bool = False,
         ledger_limit: int = 100_000,
         live_limit: int = 50_000,
+        live_room: int = ROOM,
         wakeups: Wakeups | None = None,
         sealing: Sealing | None = None,
         on_unreadable: Callable[[], None] = lambda: None,
@@ -105,7 +107,7 @@ class RedisStore:
         self._client = client
         self._prefix = f"{{tenant:{tenant}}}:" if cluster else f"tenant:{tenant}:"
         self._names = tuple(self._prefix + name for name in _OWN_NAMES)
-        self._limits = ledger_limit, live_limit
+        self._limits = ledger_limit, live_limit, live_room
         self._wakeups = wakeups or Wakeups(client)
         self._token = token_hex(16)  # what this process claims with
         self._looks: Shared[Lookup] = Shared()

@@ -6,7 +6,7 @@ from policies.change import Change, Changed
 from policies.jql import issue_view
 from policies.model import Live, Policy, Read, Request
 from policies.names import Names
-from policies.searches import SEARCHES, Index, live, of_write
+from policies.searches import LEAST, SEARCHES, Index, live, of_write
 
 POLICY = Policy(ttl=120, stale_if_error=3600)
 SEARCH = Read("search", "/rest/api/{v}/search", "search", "-", ("issues", "type:search", "*"), POLICY, jql=True)
@@ -162,3 +162,10 @@ KNOWING.learn([("issue:10001", "issue:PROJ-1"), ("project:10000", "project:PROJ"
 )
 def test_what_a_write_tells_of_searches(tags, change):
     assert of_write(tags, KNOWING) == Change(frozenset(tags), **change)
+
+
+def test_an_index_weighs_what_its_queries_do_and_each_of_them_once():
+    index, queries = Index(), [Live("search:1", "project = A", 60.0), Live("search:2", "summary ~ " + "x" * 1000, 60.0)]
+    for _ in range(2):
+        index.add(queries)
+    assert index.weight == 2 * LEAST + sum(len(query.jql) for query in queries)

@@ -9,6 +9,7 @@ from policies.change import Change, Changed
 from policies.jql import Issue
 from policies.model import EVERYTHING, Live
 from policies.names import Names
+from policies.searches import LEAST
 from proxy.changes import Changes
 from proxy.errors import StoreError
 from proxy.leases import Leases
@@ -92,7 +93,7 @@ async def test_names_that_have_to_be_dropped_when_the_store_is_back_are_remember
 
 
 async def test_queries_that_were_read_are_forgotten_when_there_are_too_many(store, monkeypatch):
-    monkeypatch.setattr("proxy.changes._REMEMBERED", MOST)
+    monkeypatch.setattr("proxy.changes._ROOM", MOST * (LEAST + len("project = P0")))
     changes = Changes(store, Names(), Recent(lambda: 0.0), (), lambda *_: None)
     for number in FLOOD:
         await store.read("k", Live(f"search:{number}", f"project = P{number}", 60.0))

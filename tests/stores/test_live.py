@@ -1,6 +1,7 @@
 """Live queries: what an event must ask about, and that none is ever missed."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import redis.asyncio
@@ -178,6 +179,30 @@ async def test_more_queries_than_the_limit_make_the_oldest_forgotten_and_old(new
     assert await live_in(store) == {query(2), query(3)}
     assert not (await store.read(KEY)).alive
     assert await store.write(OTHER, make_entry("search:2"), fence), "what is live is as it was"
+
+
+async def test_long_queries_make_more_of_the_oldest_forgotten_and_old(new_store, make_entry):
+    store = new_store(live_room=3000)
+    await keep(store, make_entry("search:1"), query(1))
+    for number in (2, 3):
+        await store.read(OTHER, query(number))
+    assert await live_in(store) == {query(1), query(2), query(3)}
+    long = replace(query(4), jql="key = A-1 OR " * 155)
+    await store.read(OTHER, long)
+    assert await live_in(store) == {query(2), query(3), long}
+    assert not (await store.read(KEY)).alive
+    longer = replace(query(5), jql="key = A-1 OR " * 200)
+    await store.read(OTHER, longer)
+    assert await live_in(store) == {longer}
+
+
+async def test_a_query_that_is_registered_again_weighs_once(new_store, let_time_pass):
+    store = new_store(live_room=1000)
+    for _ in range(10):
+        await store.read(KEY, query(1))
+        await store.read(OTHER, query(2))
+        await let_time_pass(65)
+    assert await live_in(store) == {query(1), query(2)}
 
 
 async def test_a_query_that_no_answer_can_need_is_forgotten_when_another_comes(store, make_entry, let_time_pass):

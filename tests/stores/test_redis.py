@@ -129,7 +129,7 @@ async def test_the_ledger_holds_no_more_tags_than_its_limit(make_store, redis_ur
     store = make_store(redis_url, ledger_limit=5)
     for number in range(30):
         await store.invalidate([f"a{number}", f"b{number}", f"c{number}"])
-    assert await raw.zcard(f"tenant:{tenant}:ledger") == 5 + 7
+    assert await raw.zcard(f"tenant:{tenant}:ledger") == 5 + 8
 
 
 async def test_it_keeps_the_same_rule_as_the_ledger_in_memory(make_store, redis_url, make_entry):
@@ -164,7 +164,7 @@ async def test_a_ledger_that_was_evicted_kills_what_it_judged(store, raw, tenant
 
 
 @pytest.mark.parametrize(
-    "member", [b"\xffincarnation", b"\xffstamp", b"\xfffloor", b"\xffrun", b"\xffswept", b"\xfflive"]
+    "member", [b"\xffincarnation", b"\xffstamp", b"\xfffloor", b"\xffrun", b"\xffswept", b"\xfflive", b"\xffweight"]
 )
 async def test_a_ledger_that_lost_a_part_is_lost(store, raw, tenant, make_entry, member):
     await fill(store, make_entry())
