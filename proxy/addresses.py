@@ -5,6 +5,7 @@ None of them ever repeats a value that may hold a password.
 """
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +17,7 @@ STORES_TO_COME = ("redis+sentinel", "redis+cluster")
 
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
+_LONGEST_HOST = 253 + len(":65535")
 _SAID_HOST = re.compile(r"[A-Za-z0-9._~-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 _PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
 _LOOPBACK = re.compile(r"127(\.[0-9]+){3}|localhost|::1")
@@ -83,6 +85,11 @@ def host(value: str) -> str:
 
 def is_host(value: str) -> bool:
     """Tell whether what a client calls a host is one as a URL may have it, and no longer than DNS has them."""
+    return len(value) <= _LONGEST_HOST and _is_host(value)
+
+
+@lru_cache(maxsize=256)
+def _is_host(value: str) -> bool:
     return _SAID_HOST.fullmatch(value) is not None
 
 

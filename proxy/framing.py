@@ -94,18 +94,23 @@ class Framing:
     def _parse(self, data: bytes) -> Parsed:
         if self._late:
             raise RefusedError(Refusal.SLOW_HEADER)
-        parsed, upgraded, tail = self._parser.feed_data(data)
-        if self._last:
-            self._last = (self._last + data)[-len(_PLAIN_END) :]
-        messages = self._until_doubt(parsed)
+        messages, upgraded, tail = self._parser.feed_data(data)
+        if self._risky or len(messages) > 1:
+            messages = self._until_doubt(messages, data)
         for message, body in messages:
             self._check(message, len(data))
-            self._begin(message, body, data)
+            self._queued += 1
+            self._header = 0
+            self._body = body
+            if _is_risky(message):
+                self._note_risk(message, body, data)
         self._find_place(0 if messages else len(data))
         return messages, upgraded, tail
 
-    def _until_doubt(self, messages: Sequence[Message]) -> Sequence[Message]:
+    def _until_doubt(self, messages: Sequence[Message], data: bytes) -> Sequence[Message]:
         """Drop requests that come right behind a risky one."""
+        if self._last:
+            self._last = (self._last + data)[-len(_PLAIN_END) :]
         risky = (number for number, (message, _) in enumerate(messages, 1) if _is_risky(message))
         kept = 0 if self._risky else next(risky, len(messages))
         if kept == len(messages):
@@ -114,33 +119,35 @@ class Framing:
         return messages[:kept]
 
     def _check(self, message: RawRequestMessage, came: int) -> None:
-        if self._header + came > self._bounds.header and _weight(message) > self._bounds.header:
+        bounds = self._bounds
+        if self._header + came > bounds.header and _weight(message) > bounds.header:
             raise RefusedError(Refusal.HEADER_TOO_LARGE)
-        refusal = _fault(message, self._bounds.upload)
-        if refusal is not None:
-            raise RefusedError(refusal)
+        if bounds.upload is not None and int(message.headers.get("Content-Length", 0)) > bounds.upload:
+            raise RefusedError(Refusal.BODY_TOO_LARGE)
+        if not _is_plain(message):
+            for refusal, is_found in _FAULTS:
+                if is_found(message):
+                    raise RefusedError(refusal)
 
-    def _begin(self, message: RawRequestMessage, body: StreamReader, data: bytes) -> None:
-        self._queued += 1
-        self._header = 0
-        self._body = body
-        self._risky = _is_risky(message)
+    def _note_risk(self, message: RawRequestMessage, body: StreamReader, data: bytes) -> None:
+        self._risky = True
         if message.chunked:
             self._last = data[-len(_PLAIN_END) :]
-        elif self._risky and body.is_eof() and data.find(_HEAD_END) == len(data) - len(_HEAD_END):
+        elif body.is_eof() and data.find(_HEAD_END) == len(data) - len(_HEAD_END):
             self._last = _PLAIN_END
 
     def _find_place(self, came: int) -> None:
         """Tell whether we are in a body, between two requests, or in a header of which so many bytes `came`."""
         if self._body is None:
             self._header += came
+            if self._header > self._bounds.header:
+                raise RefusedError(Refusal.HEADER_TOO_LARGE)
         elif self._body.is_eof():
             if self._risky and (self._last != _PLAIN_END or self._queued >= MOST_PIPELINED):
                 self._stop()
             self._body, self._risky, self._last = None, False, b""
-        if self._header > self._bounds.header:
-            raise RefusedError(Refusal.HEADER_TOO_LARGE)
-        self._watch()
+        if self._header or self._timer:
+            self._watch()
 
     def _stop(self) -> None:
         self._over = True
@@ -188,11 +195,17 @@ def _weight(message: RawRequestMessage) -> int:
     return line + sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
 
 
-def _fault(message: RawRequestMessage, upload: int | None) -> Refusal | None:
-    """Name what is wrong with a request that aiohttp has let pass; None: nothing."""
-    if upload is not None and int(message.headers.get("Content-Length", 0)) > upload:
-        return Refusal.BODY_TOO_LARGE
-    return next((refusal for refusal, is_found in _FAULTS if is_found(message)), None)
+def _is_plain(message: RawRequestMessage) -> bool:
+    """Tell whether a request is one of most, of which no fault needs to be looked for."""
+    headers = message.headers
+    return (
+        message.version == HttpVersion11
+        and not message.upgrade
+        and message.method != "CONNECT"
+        and "Transfer-Encoding" not in headers
+        and "Expect" not in headers
+        and is_host(headers["Host"])  # which aiohttp has seen to be there, once
+    )
 
 
 def _is_of_another_version(message: RawRequestMessage) -> bool:
