@@ -24,6 +24,7 @@ from proxy.report import (
     WRITE,
     Part,
     Report,
+    Seen,
     merged,
     quantile,
 )
@@ -163,7 +164,7 @@ def _row_of_nothing(begun: float) -> Row:
     return (begun, 0, 0, 0, 0, 0, None, None, None, None, None, None, 0, 0)
 
 
-def _told(tenant: str, seen: Any) -> dict[str, Any]:
+def _told(tenant: str, seen: Seen) -> dict[str, Any]:
     return {"tenant": tenant, "when": seen.when, "source": seen.source, "tags": seen.tags, "more": seen.more}
 
 

@@ -13,7 +13,8 @@ ISSUE = "/rest/api/2/issue/PROJ-1"
 TOKEN = "the admin's own token"
 PATIENCE = 20_000  # ms: a busy machine takes its time
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
-INSTALL = (["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", "chromium"])
+APT = ["apt-get", "--option", "DPkg::Lock::Timeout=120", "--yes"]
+INSTALL = ([*APT, "update"], [*APT, "install", "--no-install-recommends", "chromium"])
 
 # What WCAG 2.2 AA asks of text (1.4.3), measured on all text that is shown.
 FAINT = """() => {
