@@ -49,6 +49,7 @@ def listen(session):
 def second(proxy):
     """Let a second's report be made now."""
     app = proxy.running.app
+    app.metrics.refresh()  # what the fast lane tells a little later is told now
     app.events.take_in(app.tally.take())
     app.events.tick()
 
@@ -78,6 +79,17 @@ async def test_the_past_hour_is_told_first_then_how_things_are(proxy, origin, li
     assert hour["saved"]["seconds"] > 0
     [(caller, asked)] = hour["callers"]
     assert (len(caller), asked) == (8, 3)
+
+
+async def test_hits_of_the_fast_lane_count_like_any_other(proxy, origin, listen, shortcuts_at_first_sight):
+    origin.issue("PROJ-1", "a")
+    for _ in range(6):
+        await proxy.get(ISSUE)
+    second(proxy)
+    async with listen(proxy) as heard:
+        hour = (await heard.next("report"))["hour"]
+    assert (hour["outcomes"]["hit"], hour["saved"]["calls"], sum(asked for _, asked in hour["callers"])) == (5, 5, 6)
+    assert hour["latency"]["hit"]["p50"] > 0
 
 
 async def test_what_a_change_made_old_is_told(proxy, origin, listen):
