@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo serve test lint bench soak format clean
+.PHONY: demo serve test lint docs bench soak format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -23,6 +23,9 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/serve.stamp
+	$(BIN)/python -m proxy.reference
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m bench $(PARTS)

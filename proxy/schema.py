@@ -79,11 +79,13 @@ def _searches_settle(rows: Mapping[str, "PolicyRow"]) -> Mapping[str, "PolicyRow
     return rows
 
 
-def _duration_or_none(value: object) -> float | None:
+def duration_or_none(value: object) -> float | None:
+    """Seconds of a duration, and None of what says that there is none."""
     return None if value in (None, "", "null") else duration(value)
 
 
-def _size_or_none(value: object) -> int | None:
+def size_or_none(value: object) -> int | None:
+    """Bytes of a size, and None of what says that there is none."""
     return None if value in (None, "", "null") else size(value)
 
 
@@ -225,7 +227,7 @@ class PolicyRow(Section):
     """Who shares an answer: callers with the same credential, of the same account, or all of the tenant."""
     settle: Annotated[tuple[Duration, ...], Listed] = ()
     """When to invalidate again after a change, because Jira's own index lags; of `search` only, for all it answers."""
-    ttl_with_webhooks: Annotated[float | None, BeforeValidator(_duration_or_none)] = None
+    ttl_with_webhooks: Annotated[float | None, BeforeValidator(duration_or_none)] = None
     """How long an answer is fresh while repair proves that webhooks announce every change; null: no longer than ttl."""
 
     @model_validator(mode="after")
@@ -267,7 +269,7 @@ class Limits(Section):
     """Those of them that may come from one address; null: any number."""
     max_header: Annotated[Size, Field(ge=4096, le=1024**2)] = 64 * 1024
     """What a request's line and headers may weigh together."""
-    max_upload: Annotated[int | None, BeforeValidator(_size_or_none)] = None
+    max_upload: Annotated[int | None, BeforeValidator(size_or_none)] = None
     """What a request's body may weigh; null: as much as Jira takes."""
 
 

@@ -36,6 +36,14 @@ def spell(seconds: float) -> str:
     return f"{seconds:g}s"
 
 
+def spell_size(count: int) -> str:
+    """Write a size the way the configuration does: the largest binary unit that leaves a whole number."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if count >= BYTES[unit.lower()] and count % BYTES[unit.lower()] == 0:
+            return f"{count // BYTES[unit.lower()]}{unit}"
+    return f"{count}B"
+
+
 def _quantity(value: object, units: dict[str, int] | dict[str, float]) -> float | None:
     if value in (0, "0") and not isinstance(value, bool):
         return 0

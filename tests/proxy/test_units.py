@@ -1,6 +1,6 @@
 import pytest
 
-from proxy.units import duration, size, spell
+from proxy.units import duration, size, spell, spell_size
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,11 @@ def test_what_has_no_known_unit_is_not_a_size(text):
 @pytest.mark.parametrize("text", ["250ms", "30s", "90s", "5m", "1h", "1d", "0s", "7d"])
 def test_a_spelled_duration_reads_back_as_itself(text):
     assert spell(duration(text)) == text
+
+
+@pytest.mark.parametrize("text", ["1B", "1500B", "64KiB", "8MiB", "1GiB", "1025MiB", "0B"])
+def test_a_spelled_size_reads_back_as_itself(text):
+    assert spell_size(size(text)) == text
 
 
 def test_a_value_is_repeated_as_it_was_given():
