@@ -1,16 +1,20 @@
 """What the pages for people say is so: keys, metrics, commands, files and links."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import click
 import pytest
 
+from policies.model import Read, Request, Why, Write
+from policies.rulebook import Rulebook
 from proxy.cli import main
+from proxy.config import read
 from proxy.metrics import Metrics
 from proxy.redis_figures import RedisFigures
 from proxy.reference import PAGE, reference
-from proxy.schema import Config
+from proxy.schema import Config, Governor, PolicyRow, Store, Tenant
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -107,3 +111,57 @@ def test_each_file_of_ours_that_a_page_names_exists(page):
 def test_the_readme_leads_to_every_page():
     text = (ROOT / "README.md").read_text("utf-8")
     assert [page.name for page in PAGES[1:] if f"](docs/{page.name})" not in text] == []
+
+
+def test_each_word_that_the_runbook_looks_for_is_told():
+    text = (ROOT / "docs" / "runbook.md").read_text("utf-8")
+    words = {
+        word for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for word in re.findall("`([a-z-]+)`", row)
+    }
+    assert len(words) > 12
+    assert words - {why.word for why in Why} == set()
+
+
+def test_each_key_that_the_runbook_turns_exists():
+    text = (ROOT / "docs" / "runbook.md").read_text("utf-8")
+    sections = {
+        "store": Store,
+        "limits": Config.model_fields["limits"].annotation,
+        "governor": Governor,
+        "NAME": Tenant,
+    }
+    sections |= {"repair": Tenant.model_fields["repair"].annotation, "search": PolicyRow}
+    turned = re.findall(r"`(?:tenants\.|policies\.)?(store|limits|governor|NAME|repair|search)\.([a-z_]+)", text)
+    assert len(turned) > 6
+    assert [key for section, key in turned if key not in sections[section].model_fields] == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind", "tag"),
+    [
+        (Request("GET", "/rest/api/3/version/7/releaseNotes", "", {}), Read, "version:7"),
+        (Request("PUT", "/rest/api/3/version/7/releaseNotes", "", {}), Write, "version:7"),
+    ],
+    ids=["resource", "write"],
+)
+def test_the_rows_that_show_how_to_add_one_work(request_, kind, tag):
+    match = enlarged().classify(request_)
+    assert isinstance(match, kind)
+    assert match.row in {"release_notes", "publish_release_notes"}
+    assert tag in match.tags
+
+
+def test_the_event_that_shows_how_to_add_one_works():
+    change = enlarged().announced("release_notes_published", {"version": {"id": "7"}}, {})
+    assert "version:7" in change.tags
+
+
+def enlarged():
+    """The project's rows, and those of the page."""
+    page = (ROOT / "docs" / "extending.md").read_text("utf-8")
+    shown = dict(re.findall(r"^ *```yaml (\w+)\n(.*?)```", page, re.MULTILINE | re.DOTALL))
+    rows, events = (
+        (ROOT / "policies" / name).read_text("utf-8") + "\n" + textwrap.dedent(shown[kind])
+        for name, kind in (("resources.yaml", "resource"), ("events.yaml", "event"))
+    )
+    return Rulebook.load(rows, events, read(None, {}).law(), ())
