@@ -4,6 +4,7 @@ Each round gives every server the same requests for a moment, one server after t
 does falls on all alike. Ratios are taken round by round; the figures are medians over the rounds.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from bench.peers import Server
 from bench.tables import Table, ratio
 
 ROUNDS, SECONDS, ALONE = 5, 0.25, 150  # rounds, how long one lasts, how many requests on a connection alone
+BOUND = 15.0
+"""Seconds for the rounds of one comparison: on a busy machine there are fewer of them."""
 _MOST = 30_000  # requests that a round may need
 CODINGS: Mapping[str, str] = {"clients that accept gzip": "gzip", "clients that do not": "identity"}
 
@@ -82,7 +85,10 @@ def _compare(title: str, servers: list[Server], asked: Callable[[int], Iterable[
     before, count = peers.calls(jira), 0
     with ExitStack() as stack:
         contenders = [_contender(server, stack) for server in servers]
+        until = time.monotonic() + BOUND
         for at in range(ROUNDS):
+            if at and time.monotonic() > until:
+                break
             count += sum(_round(contender, asked(at)) for contender in contenders)
     missed = peers.calls(jira) - before
     notes = [f"{missed:,} of {count:,} requests were no hits."] if missed else []

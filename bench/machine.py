@@ -22,6 +22,7 @@ def described() -> list[str]:
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return [
         f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {cores} cores, {platform.system()} {platform.release()}",
+        f"Load average before the first measurement: {os.getloadavg()[0]:.1f}",
         f"Python {sys.version.split()[0]}, {packages}",
         ", ".join(_program(name, option) for name, option in _ASKED.items()),
     ]

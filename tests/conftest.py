@@ -1,6 +1,8 @@
-"""A real Redis for whoever asks, and a tenant of one's own in it."""
+"""A real Redis for whoever asks, a tenant of one's own in it, and an ear for what is logged by all tests together."""
 
+import logging
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import redis
+
+from proxy import logs
 
 STARTS_WITHIN = 10.0
 
@@ -84,3 +88,71 @@ def new_tenant() -> Callable[[], str]:
 @pytest.fixture
 def tenant(new_tenant: Callable[[], str]) -> str:
     return new_tenant()
+
+
+# Passwords, tokens and keys that the tests use, as they are and as they are sent. Nobody ever writes them down.
+SECRETS = (
+    *("sesame", "YWxpY2U6c2VzYW1l", "Ym9iOmJ1aWxkZXI", "verysecretsession", "hunter2", "s3cret"),
+    *("a secret of the tests' own", "the admin's own token", "the deployment's own secret"),
+)
+
+
+class Overheard(logging.Handler):
+    """Hears every record, as the proxy's own log would write it, and notes those that tell one of `SECRETS`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logs.Json())
+        self.addFilter(logs.WithoutQuotes())
+        self.lines = 0
+        self.secrets: list[str] = []
+        self._known = re.compile("|".join(map(re.escape, SECRETS)))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.hear(self.format(record))
+
+    def hear(self, text: str) -> None:
+        """Take in what was written elsewhere, say by a process that a test has started."""
+        self.lines += text.count("\n") + 1
+        if self._known.search(text):
+            self.secrets.append(text[:2000])
+
+
+_OVERHEARD = pytest.StashKey[Overheard]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_OVERHEARD] = Overheard()
+
+
+@pytest.fixture(scope="session")
+def overheard(pytestconfig: pytest.Config) -> Overheard:
+    """What the whole session has logged so far."""
+    return pytestconfig.stash[_OVERHEARD]
+
+
+@pytest.fixture(autouse=True)
+def _listen(overheard: Overheard) -> Iterator[None]:
+    """Listen from the least level on, in each test anew: a test may have set logging up for itself."""
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(overheard)
+    root.setLevel(logging.DEBUG)
+    yield
+    root.removeHandler(overheard)
+    root.setLevel(before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Hear what went to standard error, too: the access log, and whatever processes the tests have started."""
+    report = yield
+    for name, text in report.sections:
+        if "stderr" in name:
+            item.config.stash[_OVERHEARD].hear(text)
+    return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run last what looks back at all the others."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)

@@ -347,7 +347,7 @@ class ProxyProcess:
 
 
 @pytest.fixture
-async def new_process(stack, session, origin, tmp_path):
+async def new_process(stack, session, origin, tmp_path, overheard):
     """Start proxies as processes; `settings` as for `new_proxy`."""
 
     async def start(**settings) -> ProxyProcess:
@@ -359,7 +359,7 @@ async def new_process(stack, session, origin, tmp_path):
             stderr=asyncio.subprocess.PIPE,
             env={"PATH": os.environ["PATH"]},
         )
-        stack.push_async_callback(_ended, process)
+        stack.push_async_callback(_ended, process, overheard)
         said = ""
         while not (admin := re.search(r"admin listener is at (http://127\.0\.0\.1:\d+)", said)):
             line = await process.stderr.readline()
@@ -370,7 +370,8 @@ async def new_process(stack, session, origin, tmp_path):
     return start
 
 
-async def _ended(process: asyncio.subprocess.Process) -> None:
+async def _ended(process: asyncio.subprocess.Process, overheard) -> None:
     if process.returncode is None:
         process.terminate()
-    await process.communicate()
+    _, written = await process.communicate()
+    overheard.hear(written.decode())
