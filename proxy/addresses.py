@@ -10,10 +10,8 @@ from ipaddress import IPv4Address, ip_address, ip_network
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+from proxy.stores.topology import SCHEMES, topology
 from proxy.units import shown
-
-STORES = ("memory", "redis", "rediss", "unix")
-STORES_TO_COME = ("redis+sentinel", "redis+cluster")
 
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
@@ -63,16 +61,14 @@ def site(value: str) -> str:
 
 
 def store(value: str) -> str:
-    """URL of a store this version knows. Redis URLs hold passwords: only the scheme is ever repeated."""
-    try:
-        url = urlsplit(value)
-        _ = url.port
-    except ValueError:
-        raise ValueError("is not a URL (try memory:// or redis://localhost:6379/0)") from None
-    if url.scheme in STORES_TO_COME:
-        raise ValueError(f"{url.scheme}:// is not supported yet")
-    if url.scheme not in STORES or "://" not in value:
-        raise ValueError(f"{shown(url.scheme)} is not a kind of store (known: {', '.join(f'{s}://' for s in STORES)})")
+    """URL of a store. Redis URLs hold passwords: only the scheme is ever repeated."""
+    scheme, found, _ = value.partition("://")
+    if scheme == "memory" and found:
+        return value
+    if not found or scheme not in SCHEMES:
+        known = ", ".join(f"{each}://" for each in ("memory", *SCHEMES))
+        raise ValueError(f"{shown(scheme if found else '')} is not a kind of store (known: {known})")
+    topology(value)
     return value
 
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import redis.asyncio
-
 from policies.callers import keyed_hash
 from policies.channel import Terms
 from policies.model import EVERYTHING
@@ -61,6 +59,7 @@ from proxy.service import AsyncCacheService, Memory
 from proxy.signin import SignIn
 from proxy.spending import Account, Spending
 from proxy.stats import Stats
+from proxy.stores.clients import AsyncClient, is_cluster
 from proxy.stores.failopen import FailOpen
 from proxy.stores.memory import MemoryStore
 from proxy.stores.redis import RedisStore, connect
@@ -159,6 +158,7 @@ class App:
             guard,
             lane=self._lane(guard),
             prefix=config.prefix,
+            patience=config.store.timeout,
             tracing=self.tracing,
         )
         self.admin = self._admin()
@@ -255,9 +255,14 @@ class App:
         store = self.config.store
         if self._redis is None:
             return MemoryStore(max_bytes=self._room, clock=time.monotonic)
-        sealing = Sealing(self.secret, tenant) if store.seals else None
-        unreadable = self._store_errors("unpack")
-        far = RedisStore(self._redis, tenant, wakeups=self._wakeups, sealing=sealing, on_unreadable=unreadable)
+        far = RedisStore(
+            self._redis,
+            tenant,
+            cluster=is_cluster(self._redis),
+            wakeups=self._wakeups,
+            sealing=Sealing(self.secret, tenant) if store.seals else None,
+            on_unreadable=self._store_errors("unpack"),
+        )
         if store.coherence == "strict" or store.max_lag <= 0:
             return far
         return Tiered(far, max_bytes=self._room, max_lag=store.max_lag, clock=time.monotonic, unix=self._clock)
@@ -457,6 +462,6 @@ def _on_cloud(upstream_url: str) -> bool:
     return (urlsplit(upstream_url).hostname or "").endswith(_CLOUD)
 
 
-def _redis(config: Config) -> redis.asyncio.Redis:
+def _redis(config: Config) -> AsyncClient:
     store = config.store
     return connect(store.url, max_connections=store.max_connections, timeout=store.timeout)

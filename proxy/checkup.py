@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -58,8 +57,8 @@ def _origin(layers: Layers, name: str) -> str:
 
 
 def _without_login(url: str) -> str:
-    login, found, rest = url.rpartition("@")
-    return f"{urlsplit(login).scheme}://{rest}" if found else url
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
 
 
 def as_text(told: _Told) -> Iterator[str]:

@@ -14,6 +14,10 @@ class StoreError(Exception):
     """The store could not do what was asked of it. Never reaches a client: the request goes to Jira instead."""
 
 
+class StoreFullError(StoreError):
+    """The store has no room left. What it has it still answers."""
+
+
 class UpstreamError(Exception):
     """Jira could not be asked, or broke off. `sent` tells whether Jira may have seen the request."""
 

@@ -33,6 +33,7 @@ from proxy.refusals import Refusal, RefusedError
 from proxy.responses import REQUEST_ID, Farewell, headers_of, whole
 from proxy.shortcut import Shortcut
 from proxy.signin import COOKIE, without_cookie
+from proxy.stores.allowance import allowed
 from proxy.tenants import Tenant, Tenants
 from proxy.tracing import Tracing
 from proxy.upstream import joined, texts
@@ -49,7 +50,10 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Front:
-    """Takes requests in, lets the right tenant's journey answer them, and tells log and metrics."""
+    """Takes requests in, lets the right tenant's journey answer them, and tells log and metrics.
+
+    Each request waits for its store no longer than `patience` seconds, all in all.
+    """
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class Front:
         *,
         lane: Lane | None,
         prefix: str,
+        patience: float,
         tracing: Tracing | None = None,
     ) -> None:
         self._tenants = tenants
@@ -70,6 +75,7 @@ class Front:
         self._guard = guard
         self._lane = lane if tracing is None else None  # a hit of the lane would have no span
         self._prefix = prefix
+        self._patience = patience
         self._tracing = tracing
 
     def server(self) -> web.Server:
@@ -82,7 +88,8 @@ class Front:
         began = time.perf_counter()
         notes = Notes.of(request.headers.get(REQUEST_ID), request.headers.get("traceparent"))
         try:
-            answer, last = await self._taken(request, notes)
+            with allowed(self._patience):
+                answer, last = await self._taken(request, notes)
             sent = await _send(request, answer, _naming(answer, notes), last=last)
         except Exception as error:  # noqa: BLE001 - the client gets an answer, and the log a line
             logs.failure(error, request_id=notes.named())

@@ -9,11 +9,12 @@ import orjson
 
 from policies.model import Why
 from proxy.answers import Whole
+from proxy.stores.failopen import State
 
 OK, UNAVAILABLE = 200, 503
 
 STATES: Mapping[str, tuple[str, ...]] = {
-    "stores": ("ok", "open", "owing"),
+    "stores": tuple(State),
     "webhooks": ("off", "healthy", "unproven"),
     "upstreams": ("ok", "near-limit", "throttled", "down"),
 }

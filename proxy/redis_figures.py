@@ -1,6 +1,7 @@
 """What the proxy's Redis says of itself, for the metrics: its memory, its evictions and how its look-ups fare.
 
-The figures are the whole server's, for whoever else uses it too: where it evicts, the proxy's answers go as well.
+The figures are the whole server's, for whoever else uses it too: where it evicts, the proxy's answers go as well. Of a
+Cluster they are those of all its masters together.
 """
 
 import asyncio
@@ -12,7 +13,9 @@ import redis.asyncio
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
+
+from proxy.stores.clients import AsyncClient
 
 _FIGURES: Mapping[str, tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str]] = MappingProxyType({
     "used_memory": (GaugeMetricFamily, "jira_cache_redis_memory_bytes", "Memory that Redis uses."),
@@ -22,6 +25,8 @@ _FIGURES: Mapping[str, tuple[type[CounterMetricFamily | GaugeMetricFamily], str,
 })  # fmt: skip
 """What to show of INFO, by its own names."""
 
+_ADDS_UP = (*_FIGURES, "maxmemory", "connected_clients")
+"""Of what a Cluster's masters tell, the rest is alike."""
 
 EVERY = 10.0
 
@@ -29,7 +34,7 @@ EVERY = 10.0
 class RedisFigures(Collector):
     """Shows what the last answer to INFO told; nothing where Redis did not answer."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
+    def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._told: Mapping[str, Any] = {}
 
@@ -41,8 +46,8 @@ class RedisFigures(Collector):
     async def ask(self) -> None:
         """Ask for the figures of now."""
         try:
-            self._told = await self._client.info()
-        except (RedisError, OSError):
+            self._told = await self._ask()
+        except (RedisError, RedisClusterException, OSError):
             self._told = {}
 
     async def keep_asking(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
@@ -50,6 +55,13 @@ class RedisFigures(Collector):
         while True:
             await self.ask()
             await sleep(EVERY)
+
+    async def _ask(self) -> Mapping[str, Any]:
+        if not isinstance(self._client, redis.asyncio.RedisCluster):
+            return await self._client.info()
+        await self._client.initialize()
+        each = [await self._client.info(target_nodes=node) for node in self._client.get_primaries()]
+        return {**each[0], **{figure: sum(told[figure] for told in each) for figure in _ADDS_UP}}
 
     def collect(self) -> Iterator[Metric]:
         for figure, (family, name, meaning) in _FIGURES.items():

@@ -137,7 +137,7 @@ class Store(Section):
     """Where answers are kept."""
 
     url: StoreUrl = Field(default="memory://", repr=False)
-    """memory://, redis://, rediss:// or unix://."""
+    """memory://, redis:// or unix://; redis+sentinel:// or redis+cluster://; rediss for redis is TLS."""
     max_bytes: Size = 256 * 1024**2
     """What the answers in this process's memory may weigh together: all there are, or those near in front of Redis."""
     max_connections: int = Field(default=50, gt=0)
@@ -148,8 +148,8 @@ class Store(Section):
     """Whether an answer may lag behind another instance's invalidation by up to max_lag."""
     max_lag: Duration = 1.0
     """How far `relaxed` may lag behind."""
-    timeout: Duration = 0.5
-    """How long Redis may take before Jira is asked instead."""
+    timeout: Annotated[Duration, Field(gt=0)] = 0.25
+    """How long one request waits for Redis, all in all, before it goes on without."""
 
     @property
     def seals(self) -> bool:

@@ -5,7 +5,10 @@ import { byId, bytes, clock, count, duration, element, fill, percent, rate, seco
 
 const KEPT_CHANGES = 100;
 const SPOKEN_EVERY = 20_000; // ms: changes come in dozens, and a screen reader reads each announcement to its end
-const STATES = { ok: ["ok", "good"], open: ["left alone after a failure", "warn"], owing: ["has a change yet to note", "bad"] };
+const STATES = {
+  ok: ["ok", "good"], doubted: ["back, not yet believed", "warn"], open: ["left alone after a failure", "warn"],
+  owing: ["has a change yet to note", "bad"],
+};
 
 const seen = { columns: [], rows: [], step: 5, changes: [], unspoken: 0 };
 let charts = null;

@@ -11,6 +11,7 @@ from redis.exceptions import NoScriptError
 from proxy.library.memory import Memory
 from proxy.library.scripts import script
 from proxy.library.steps import Commands, Run, Trip, Word
+from proxy.stores.clients import bounded, is_cluster
 from proxy.stores.scripts import as_store_error
 
 
@@ -22,11 +23,11 @@ class RedisBackend:
 
     def take(self, trip: Trip) -> Any:
         """Make a trip. Raises StoreError."""
-        client = self._client()
         with as_store_error(_operation(trip)):
+            client = self._client()
             match trip:
-                case Commands((words,)):
-                    return [client.execute_command(*words)]
+                case Commands((words,), beside=beside):
+                    return [_plain(client.execute_command(*words, **_beside(client, beside)))]
                 case Commands(each, atomic):
                     with client.pipeline(transaction=atomic) as pipeline:
                         for words in each:
@@ -53,10 +54,12 @@ class AsyncRedisBackend:
         client = self._client()
         with as_store_error(_operation(trip)):
             match trip:
-                case Commands((words,)):
-                    return [await client.execute_command(*words)]
+                case Commands((words,), beside=beside):
+                    if beside is not None and is_cluster(client):
+                        await client.initialize()
+                    return [_plain(await client.execute_command(*words, **_beside(client, beside)))]
                 case Commands(each, atomic):
-                    async with client.pipeline(transaction=atomic) as pipeline:
+                    async with bounded(client), client.pipeline(transaction=atomic) as pipeline:
                         for words in each:
                             pipeline.execute_command(*words)
                         return await pipeline.execute()
@@ -83,6 +86,20 @@ class AsyncMemoryBackend:
 
 def _operation(trip: Trip) -> str:
     return trip.script if isinstance(trip, Run) else str(trip.each[-1][0])
+
+
+def _beside(client: Any, name: str | None) -> dict[str, Any]:
+    """Name the server of a Cluster that has a key."""
+    return {} if name is None or not is_cluster(client) else {"target_nodes": client.get_node_from_key(name)}
+
+
+def _plain(reply: Any) -> Any:
+    """Undo what redis-py makes of SCAN in a Cluster: a cursor for each server asked, of which there is one."""
+    match reply:
+        case ({**cursors}, found) if len(cursors) == 1:
+            return next(iter(cursors.values())), found
+        case _:
+            return reply
 
 
 def _calls(run: Run) -> tuple[tuple[Word, ...], tuple[Word, ...]]:

@@ -4,11 +4,9 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar, assert_never
 
-import redis
-
 from policies.model import Fence, Policy
 from proxy.library.backends import RedisBackend
-from proxy.library.clients import MEMORY, get_redis_client, get_redis_url
+from proxy.library.clients import MEMORY, get_redis_client, get_redis_url, names_cluster
 from proxy.library.driver import drive
 from proxy.library.loads import Wanted
 from proxy.library.memory import Memory
@@ -16,6 +14,7 @@ from proxy.library.operations import Operations
 from proxy.library.steps import Commands, Load, Run, Step, Steps, Wait
 from proxy.library.tally import Stats
 from proxy.library.trouble import OnError
+from proxy.stores.clients import BlockingClient, is_cluster
 
 T = TypeVar("T")
 
@@ -26,7 +25,7 @@ class CacheService:
     client       is used as it is, and never closed here; None: the one this process shares for `url`, or memory
     namespace    whose values these are; `tenant:acme` shares the ledger of the proxy's tenant `acme`
     default_ttl  seconds for which a value is kept that no policy speaks of; None: for ever
-    url          redis://, rediss://, unix://, or memory:// for a memory of this service's own; None: get_redis_url()
+    url          as for create_redis_client, or memory:// for a memory of this service's own; None: get_redis_url()
     policies     TTLs by the first segment of a key, such as default_policies()
     on_error     "miss": where Redis fails, nothing is found and nothing kept; "raise": StoreError
     clock        seconds of which only the differences matter, for the log
@@ -37,7 +36,7 @@ class CacheService:
 
     def __init__(
         self,
-        client: redis.Redis | Memory | None = None,
+        client: BlockingClient | Memory | None = None,
         namespace: str = "tenant:default",
         default_ttl: float | None = 3600,
         *,
@@ -46,8 +45,10 @@ class CacheService:
         on_error: OnError = "miss",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._backend = _backend(client, url or get_redis_url())
-        self._operations = Operations(namespace, default_ttl, policies, on_error, clock)
+        where = url or get_redis_url()
+        self._backend = _backend(client, where)
+        cluster = is_cluster(client) if client is not None else names_cluster(where)
+        self._operations = Operations(namespace, default_ttl, policies, on_error, clock, cluster=cluster)
 
     def set(
         self, key: str, value: Any, ttl: float | None = None, tags: Collection[str] = (), *, fence: Fence | None = None
@@ -162,7 +163,7 @@ class CacheService:
                 assert_never(never)
 
 
-def _backend(client: redis.Redis | Memory | None, url: str) -> RedisBackend | Memory:
+def _backend(client: BlockingClient | Memory | None, url: str) -> RedisBackend | Memory:
     if client is None and url.startswith(MEMORY):
         return Memory()
     if isinstance(client, Memory):

@@ -5,15 +5,11 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping
-from typing import Any
 
-import redis
-import redis.asyncio
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from redis.exceptions import RedisClusterException, RedisError
 
 from proxy.layers import redis_url
+from proxy.stores.clients import AsyncClient, BlockingClient, connect, connect_blocking
 
 MEMORY = "memory://"
 
@@ -29,37 +25,42 @@ def get_redis_url(environ: Mapping[str, str] | None = None) -> str:
 
 def create_redis_client(
     url: str | None = None, max_connections: int = 50, *, timeout: float = 1.0, health_check_interval: float = 30.0
-) -> redis.Redis:
+) -> BlockingClient:
     """Make a blocking client with a pool of its own; the network is first touched when it is first used.
 
-    `url` is get_redis_url() unless given. `timeout` bounds, in seconds each, the wait for a free connection, for a new
-    one, and for an answer. A connection that was idle for `health_check_interval` seconds is checked before it is
-    used. Nothing is tried twice, so that nothing is counted twice. Raises ValueError for a URL that is none.
+    `url` is get_redis_url() unless given: redis://, rediss:// or unix://; redis+sentinel:// or redis+cluster:// for
+    other topologies (proxy.stores.topology has the forms). `timeout` bounds, in seconds each, the wait for a free
+    connection, for a new one, and for an answer. A connection that was idle for `health_check_interval` seconds is
+    checked before it is used. Nothing is tried twice, so that nothing is counted twice. Raises ValueError for a URL
+    that is none. A client of a Cluster asks it for its servers at once; BlockingClientError or RedisClusterException if
+    none of them answers.
     """
-    options = _options(max_connections, timeout, health_check_interval)
-    pool = redis.BlockingConnectionPool.from_url(url or get_redis_url(), retry=Retry(NoBackoff(), 0), **options)
-    return redis.Redis.from_pool(pool)
+    return connect_blocking(
+        url or get_redis_url(),
+        max_connections=max_connections,
+        timeout=timeout,
+        health_check_interval=health_check_interval,
+    )
 
 
 def create_async_redis_client(
     url: str | None = None, max_connections: int = 50, *, timeout: float = 1.0, health_check_interval: float = 30.0
-) -> redis.asyncio.Redis:
-    """Make an asyncio client, for one event loop; all else as for `create_redis_client`."""
-    options = _options(max_connections, timeout, health_check_interval)
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
-        url or get_redis_url(), retry=AsyncRetry(NoBackoff(), 0), **options
+) -> AsyncClient:
+    """Make an asyncio client, for one event loop; all else as for `create_redis_client`.
+
+    Here `timeout` bounds a command as a whole, and a client of a Cluster asks for its servers when it is first used.
+    """
+    return connect(
+        url or get_redis_url(),
+        max_connections=max_connections,
+        timeout=timeout,
+        health_check_interval=health_check_interval,
     )
-    return redis.asyncio.Redis.from_pool(pool)
 
 
-def _options(max_connections: int, timeout: float, health_check_interval: float) -> dict[str, Any]:
-    return {
-        "max_connections": max_connections,
-        "timeout": timeout,
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
-        "health_check_interval": health_check_interval,
-    }
+def names_cluster(url: str) -> bool:
+    """Tell whether a URL is a Cluster's."""
+    return url.partition("://")[0].endswith("+cluster")
 
 
 class Shared:
@@ -67,18 +68,18 @@ class Shared:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._blocking: dict[str, redis.Redis] = {}
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, redis.asyncio.Redis]]
+        self._blocking: dict[str, BlockingClient] = {}
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncClient]]
         self._by_loop = weakref.WeakKeyDictionary()
 
-    def blocking(self, url: str) -> redis.Redis:
+    def blocking(self, url: str) -> BlockingClient:
         """Get the blocking client for a URL."""
         with self._lock:
             if url not in self._blocking:
                 self._blocking[url] = create_redis_client(url)
             return self._blocking[url]
 
-    def asynchronous(self, url: str) -> redis.asyncio.Redis:
+    def asynchronous(self, url: str) -> AsyncClient:
         """Get the client for a URL in the running event loop."""
         with self._lock:
             clients = self._by_loop.setdefault(asyncio.get_running_loop(), {})
@@ -106,29 +107,29 @@ _shared = (
 )  # the one thing of the process: that it is shared is what it is for; nothing is opened before its use
 
 
-def get_redis_client(url: str | None = None) -> redis.Redis:
+def get_redis_client(url: str | None = None) -> BlockingClient:
     """Return the blocking client that this process shares for `url`: one pool of 50 connections."""
     return _shared.blocking(url or get_redis_url())
 
 
-def get_async_redis_client(url: str | None = None) -> redis.asyncio.Redis:
+def get_async_redis_client(url: str | None = None) -> AsyncClient:
     """Return the asyncio client that this event loop shares for `url`: one pool of 50 connections."""
     return _shared.asynchronous(url or get_redis_url())
 
 
-def ping_redis(client: redis.Redis | None = None) -> bool:
+def ping_redis(client: BlockingClient | None = None) -> bool:
     """Tell whether Redis answers: the shared client's, unless another is given. Never raises for one that does not."""
     try:
         return bool((client or get_redis_client()).ping())
-    except (redis.RedisError, OSError):
+    except (RedisError, RedisClusterException, OSError):
         return False
 
 
-async def ping_async_redis(client: redis.asyncio.Redis | None = None) -> bool:
+async def ping_async_redis(client: AsyncClient | None = None) -> bool:
     """Tell whether Redis answers: the shared client's, unless another is given. Never raises for one that does not."""
     try:
         return bool(await (client or get_async_redis_client()).ping())
-    except (redis.RedisError, OSError):
+    except (RedisError, RedisClusterException, OSError):
         return False
 
 

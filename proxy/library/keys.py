@@ -9,12 +9,17 @@ _OF_THE_PROXY = ("shelf:", "claim:")
 
 
 class Keys:
-    """The names within one namespace. A namespace holds all that are spelled beneath it: `a` holds `a:b`."""
+    """The names within one namespace. A namespace holds all that are spelled beneath it: `a` holds `a:b`.
 
-    def __init__(self, namespace: str) -> None:
+    In a Cluster the namespace is the hash tag of its names, so that they share a slot: there `a` holds no `a:b`.
+    """
+
+    def __init__(self, namespace: str, *, cluster: bool = False) -> None:
         if not namespace:
             raise ValueError("a namespace needs a name, such as tenant:123")
-        self.prefix = f"{namespace}:"
+        if cluster and "}" in namespace:
+            raise ValueError(f"{namespace!r}: in a Cluster a namespace has no brace in it")
+        self.prefix = f"{{{namespace}}}:" if cluster else f"{namespace}:"
         self.ledger = tuple(self.prefix + name for name in LEDGER)
 
     def name(self, key: str) -> str:

@@ -5,11 +5,9 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar, assert_never
 
-import redis.asyncio
-
 from policies.model import Fence, Policy
 from proxy.library.backends import AsyncMemoryBackend, AsyncRedisBackend
-from proxy.library.clients import MEMORY, get_async_redis_client, get_redis_url
+from proxy.library.clients import MEMORY, get_async_redis_client, get_redis_url, names_cluster
 from proxy.library.driver import drive_async
 from proxy.library.loads import Wanted
 from proxy.library.memory import Memory
@@ -17,6 +15,7 @@ from proxy.library.operations import Operations
 from proxy.library.steps import Commands, Load, Run, Step, Steps, Wait
 from proxy.library.tally import Stats
 from proxy.library.trouble import OnError
+from proxy.stores.clients import AsyncClient, is_cluster
 
 T = TypeVar("T")
 
@@ -30,7 +29,7 @@ class AsyncCacheService:
 
     def __init__(
         self,
-        client: redis.asyncio.Redis | Memory | None = None,
+        client: AsyncClient | Memory | None = None,
         namespace: str = "tenant:default",
         default_ttl: float | None = 3600,
         *,
@@ -39,8 +38,10 @@ class AsyncCacheService:
         on_error: OnError = "miss",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._backend = _backend(client, url or get_redis_url())
-        self._operations = Operations(namespace, default_ttl, policies, on_error, clock)
+        where = url or get_redis_url()
+        self._backend = _backend(client, where)
+        cluster = is_cluster(client) if client is not None else names_cluster(where)
+        self._operations = Operations(namespace, default_ttl, policies, on_error, clock, cluster=cluster)
 
     async def set(
         self, key: str, value: Any, ttl: float | None = None, tags: Collection[str] = (), *, fence: Fence | None = None
@@ -120,7 +121,7 @@ class AsyncCacheService:
                 assert_never(never)
 
 
-def _backend(client: redis.asyncio.Redis | Memory | None, url: str) -> AsyncRedisBackend | AsyncMemoryBackend:
+def _backend(client: AsyncClient | Memory | None, url: str) -> AsyncRedisBackend | AsyncMemoryBackend:
     if client is None and url.startswith(MEMORY):
         client = Memory()
     if isinstance(client, Memory):

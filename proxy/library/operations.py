@@ -23,10 +23,12 @@ class Operations:
         policies: Mapping[str, Policy] | None,
         on_error: OnError,
         clock: Callable[[], float],
+        *,
+        cluster: bool,
     ) -> None:
         self.tally = Tally()
         trouble = Trouble(on_error, self.tally, clock)
-        keys, lifetimes = Keys(namespace), Lifetimes(default_ttl, policies)
+        keys, lifetimes = Keys(namespace, cluster=cluster), Lifetimes(default_ttl, policies)
         self.ledger = Ledger(keys, trouble)
         self.reads = Reads(keys, self.ledger, self.tally, trouble)
         self.writes = Writes(keys, lifetimes, self.ledger, trouble)

@@ -58,7 +58,7 @@ class Reads:
 
     @fails_as(dict[str, Any])
     def info(self) -> Steps[dict[str, Any]]:
-        (told,) = yield Commands((("INFO",),))
+        (told,) = yield Commands((("INFO",),), beside=self._keys.prefix)
         return dict(told)
 
     def look_up(self, keys: list[str]) -> Steps[dict[str, Any]]:

@@ -12,10 +12,14 @@ Word: TypeAlias = str | bytes | int
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Redis commands that go out together and cost one trip; answered by a list of their replies."""
+    """Redis commands that go out together and cost one trip; answered by a list of their replies.
+
+    `beside` is a name whose server is meant by a command that has no key of its own, where there are several.
+    """
 
     each: tuple[tuple[Word, ...], ...]
     atomic: bool = False
+    beside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class Writes:
         cursor, gone, has_ledger = "0", 0, False
         while True:
             scan = ("SCAN", cursor, "MATCH", self._keys.pattern, "COUNT", SCANNED_AT_ONCE)
-            ((at, found),) = yield Commands((scan,))
+            ((at, found),) = yield Commands((scan,), beside=self._keys.prefix)
             values = [name for name in found if _text(name) not in self._keys.ledger]
             has_ledger |= len(values) < len(found)
             gone += yield from self._unlink(values)

@@ -7,32 +7,42 @@ What an operation answers while the backend cannot be asked errs to the safe sid
     get             None: no lease, so Jira is asked
     add             True: a delivery seen twice is applied twice, which does no harm; one taken for seen would be lost
     claim, wait     granted, over: this process makes its own trip
-    put, landed     nothing
+    put             nothing
+    landed          nothing yet: it is done later, lest others wait for a trip that is over
     postpone        StoreError: as for an invalidation, of which it is a part; it is owed
-    repeat          nothing is due
+    repeat          nothing is due before it can be asked again
     drop            nothing yet: it is owed
     invalidate      StoreError, so that a webhook can ask Jira to deliver it again: it is owed
     survey          StoreError: nobody knows which queries an event concerns
     forget          StoreError: the operator tries again
+
+While it cannot be asked, other processes may be owing to it as well what they could not record. So for some time after
+it is back nothing that it has is taken for true: by then each of them has paid, or still cannot reach it and serves
+nothing. A store that is merely full (StoreFullError) is not left alone: it answers what it has.
 
 A debt is what must not be forgotten: an invalidation that was not recorded, or a lease that was not ended. While there
 is one, nothing is served from the cache; it is paid by the first operation after the pause that reaches the backend,
 by making the whole tenant old and dropping the names.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import nullcontext
+from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from typing import Protocol, TypeVar
 
 from policies.model import EVERYTHING, Entry, Fence, Live, Lookup, Survey
-from proxy.errors import StoreError
+from proxy.errors import StoreError, StoreFullError
 from proxy.stores import Echoes, Landings, Shelf, Store, Sweep
+from proxy.stores.allowance import unhurried
 
 T = TypeVar("T")
 
 UNKNOWN = Lookup(None, alive=False, fence=None)
 
-DROPS_OWED = 10_000
+NAMES_OWED = 10_000
 """How many names are remembered for dropping. More than that are a flood of credentials that never had a lease."""
 
 
@@ -41,9 +51,14 @@ class Backend(Store, Sweep, Echoes, Shelf, Landings, Protocol):
 
 
 class State(StrEnum):
-    """How the store is: asked; not asked for a while after a failure; not served from until a debt is paid."""
+    """How the store is.
+
+    From best to worst: asked; asked again after a failure, but not yet believed; not asked for a while; not served from
+    until a debt is paid.
+    """
 
     OK = "ok"
+    DOUBTED = "doubted"
     OPEN = "open"
     OWING = "owing"
 
@@ -52,20 +67,30 @@ class FailOpen:
     """Store, Sweep, Shelf and Landings over `backend`, of which only what says so ever raises (StoreError).
 
     After a failure the backend is left alone for `pause` seconds of `clock`, then one operation tries it. `on_error` is
-    told the name of each operation that failed.
+    told the name of each operation that failed. What is found within `doubt` seconds after it is back counts as old.
     """
 
     def __init__(
-        self, backend: Backend, *, clock: Callable[[], float], on_error: Callable[[str], None], pause: float = 1.0
+        self,
+        backend: Backend,
+        *,
+        clock: Callable[[], float],
+        on_error: Callable[[str], None],
+        pause: float = 0.5,
+        doubt: float = 1.5,
     ) -> None:
         self._backend = backend
         self._clock = clock
         self._on_error = on_error
         self._pause = pause
+        self._doubt = doubt  # three times as long as the others take to try again
+        self._doubted_until: float | None = None
+        self._failed = asyncio.Event()
         self._retry_at: float | None = None  # None: the last operation went well
         self._owed = 0  # invalidations that were not recorded, of all time ...
         self._paid = 0  # ... and how many of them were made good: one that fails meanwhile stays owed
         self._drops_owed: dict[str, None] = {}  # in order of arrival
+        self._landings_owed: dict[str, None] = {}  # the same; nothing is withheld for their sake
 
     def __repr__(self) -> str:
         return f"<FailOpen {self.state} {self._backend!r}>"
@@ -75,24 +100,37 @@ class FailOpen:
         """How the store is (proxy.health)."""
         if self._owed > self._paid or self._drops_owed:
             return State.OWING
-        return State.OK if self._retry_at is None else State.OPEN
+        if self._retry_at is not None:
+            return State.OPEN
+        return State.DOUBTED if self._doubts() else State.OK
 
     def glance(self, key: str) -> Lookup | None:
         return self._backend.glance(key) if self.state is State.OK else None
 
     async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
-        return await self._attempt("read", lambda: self._backend.read(key, live, lock), UNKNOWN)
+        found = await self._attempt("read", lambda: self._backend.read(key, live, lock), UNKNOWN)
+        return replace(found, alive=False) if found.alive and self._doubts() else found
 
     async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:
-        return await self._attempt("write", lambda: self._backend.write(key, entry, fence, lock), otherwise=False)
+        deed = partial(self._backend.write, key, entry, fence, lock)
+        return await self._attempt("write", deed, otherwise=False) and not self._doubts()
 
     async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:
         """Make `tags` old, or owe it and raise StoreError.
 
-        Tried even when the backend has just failed: other processes serve on until it is recorded.
+        Tried even when the backend has just failed, and then once more: other processes serve on until it is recorded.
+        As long as nothing has failed it may also take longer than the request's allowance.
         """
-        await self._record("invalidate", lambda: self._backend.invalidate(tags, surveyed))
-        self._retry_at = None
+
+        async def insist() -> None:
+            try:
+                with unhurried() if self._retry_at is None else nullcontext():
+                    await self._backend.invalidate(tags, surveyed)
+            except StoreError:  # a connection that broke, say; if it was the allowance this fails at once
+                await self._backend.invalidate(tags, surveyed)
+
+        await self._record("invalidate", insist)
+        self._succeeded()
 
     async def survey(self, since: Fence | None) -> Survey:
         """List live queries, or raise StoreError. Tried even when the backend has just failed, as `invalidate` is."""
@@ -107,7 +145,9 @@ class FailOpen:
         await self._record("postpone", lambda: self._backend.postpone(tags, delays, surveyed))
 
     async def repeat(self) -> float | None:
-        return await self._attempt("repeat", self._backend.repeat, None)
+        """Invalidate what is due; tell in how many seconds to come again, which is also how a debt is paid in time."""
+        coming = await self._attempt("repeat", self._backend.repeat, None)
+        return coming if self._retry_at is None else max(0.0, self._retry_at - self._clock())
 
     async def forget(self, pattern: str) -> int:
         """Drop answers by pattern, or raise StoreError: then some may be gone and some not."""
@@ -135,16 +175,29 @@ class FailOpen:
             dropped = await self._attempt("drop", lambda: _done(self._backend.drop(name)), otherwise=False)
         finally:
             if not dropped:
-                self._owe_drop(name)
+                _owe(self._drops_owed, name)
 
     async def claim(self, key: str, ttl: float) -> bool:
         return await self._attempt("claim", lambda: self._backend.claim(key, ttl), otherwise=True)
 
     async def landed(self, key: str, kept: bool) -> None:
-        await self._attempt("landed", lambda: self._backend.landed(key, kept), None)
+        landed = False
+        try:
+            landed = await self._attempt("landed", lambda: _done(self._backend.landed(key, kept)), otherwise=False)
+        finally:
+            if not landed:
+                _owe(self._landings_owed, key)
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
-        await self._attempt("wait", lambda: self._backend.wait(key, timeout), None)
+        """Wait for a landing, or until the backend fails anybody here: it may not be able to tell of the landing."""
+        waiting = asyncio.ensure_future(self._attempt("wait", lambda: self._backend.wait(key, timeout), None))
+        failing = asyncio.ensure_future(self._failed.wait())
+        try:
+            await asyncio.wait({waiting, failing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            failing.cancel()
+            await asyncio.wait({waiting, failing})
 
     async def _record(self, operation: str, deed: Callable[[], Awaitable[None]]) -> None:
         recorded = False
@@ -164,10 +217,13 @@ class FailOpen:
         try:
             await self._pay()
             result = await deed()
+        except StoreFullError:
+            self._on_error(operation)
+            return otherwise
         except StoreError:
             self._fail(operation)
             return otherwise
-        self._retry_at = None
+        self._succeeded()
         return otherwise if self.state is State.OWING else result  # owed since we asked
 
     def _admits(self) -> bool:
@@ -186,15 +242,31 @@ class FailOpen:
         for name in tuple(self._drops_owed):
             await self._backend.drop(name)
             self._drops_owed.pop(name, None)
+        for key in tuple(self._landings_owed):
+            await self._backend.landed(key, kept=False)
+            self._landings_owed.pop(key, None)
 
-    def _owe_drop(self, name: str) -> None:
-        self._drops_owed[name] = None
-        if len(self._drops_owed) > DROPS_OWED:
-            del self._drops_owed[next(iter(self._drops_owed))]
+    def _succeeded(self) -> None:
+        if self._retry_at is not None:
+            self._retry_at = None
+            self._failed.clear()
+            self._doubted_until = self._clock() + self._doubt
+
+    def _doubts(self) -> bool:
+        if self._doubted_until is not None and self._clock() >= self._doubted_until:
+            self._doubted_until = None
+        return self._doubted_until is not None
 
     def _fail(self, operation: str) -> None:
         self._retry_at = self._clock() + self._pause
+        self._failed.set()
         self._on_error(operation)
+
+
+def _owe(names: dict[str, None], name: str) -> None:
+    names[name] = None
+    if len(names) > NAMES_OWED:
+        del names[next(iter(names))]
 
 
 async def _done(deed: Awaitable[None]) -> bool:

@@ -7,10 +7,10 @@ trimmed, evicted or listened to too late loses nothing.
 import contextlib
 from dataclasses import dataclass
 
-import redis.asyncio
 from redis.exceptions import RedisError
 
 from policies.model import Fence
+from proxy.stores.clients import AsyncClient, alike
 from proxy.stores.coding import unpack_tag
 from proxy.stores.ledger import new_incarnation
 from proxy.stores.scripts import Script, as_store_error
@@ -35,12 +35,12 @@ class Ear:
     Waiting takes a connection of its own, made at the first wait, so that it keeps none from others.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, names: tuple[str, ...], stream: str) -> None:
+    def __init__(self, client: AsyncClient, names: tuple[str, ...], stream: str) -> None:
         self._client = client
         self._names = names
         self._stream = stream
         self._script = Script.load("ledger", "hear")
-        self._waiting: redis.asyncio.Redis | None = None
+        self._waiting: AsyncClient | None = None
 
     async def hear(self, since: Fence | None) -> Hearing:
         """Learn what was invalidated since a fence; nothing of what was before, for None or another incarnation."""
@@ -54,7 +54,7 @@ class Ear:
     async def wait(self, last: bytes, seconds: float) -> None:
         """Return when the stream goes on after `last`, or after `seconds`."""
         if self._waiting is None:
-            self._waiting = _own_connection(self._client, seconds)
+            self._waiting = alike(self._client, seconds)
         with as_store_error("wait for changes"):
             await self._waiting.xread({self._stream: last}, count=1, block=max(1, int(seconds * 1000)))
 
@@ -64,13 +64,3 @@ class Ear:
             with contextlib.suppress(RedisError, OSError):
                 await self._waiting.aclose()
             self._waiting = None
-
-
-def _own_connection(client: redis.asyncio.Redis, patience: float) -> redis.asyncio.Redis:
-    """Make a client of one connection, like those of `client`, that waits `patience` seconds longer for an answer."""
-    shared = client.connection_pool
-    options = {**shared.connection_kwargs}
-    if options.get("socket_timeout") is not None:
-        options["socket_timeout"] += patience
-    pool = redis.asyncio.ConnectionPool(connection_class=shared.connection_class, max_connections=1, **options)
-    return redis.asyncio.Redis.from_pool(pool)

@@ -9,7 +9,7 @@ local SPECIAL = {
   '\255incarnation',
   '\255stamp',
   '\255floor', -- the highest stamp ever forgotten
-  '\255run', -- the server process that knows of all invalidations
+  '\255run', -- the run of the master that knows of all invalidations
   '\255swept', -- what was asked for before this stamp is not kept
   '\255live', -- how many queries are registered, so that the loss of the register is noticed
   '\255echoes', -- how many echoes are due, for the same reason
@@ -22,10 +22,18 @@ local CHANGES_KEPT = 1000
 local key, live, queries, changes, echoes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
 -- A Redis that restarted or took over may have lost the last invalidations. It is another process then, with another
--- run id. Asking the server itself leaves no gap between a reconnection and what the client has heard of it.
+-- run id. One that was master, gave way and is master again is the same process, but of another replication history.
+-- Asking the server itself leaves no gap between a reconnection and what the client has heard of it.
 local function run_id()
-  local told = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-  return tonumber(string.sub(told, 1, 12), 16)
+  local process = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  return (tonumber(string.sub(process, 1, 12), 16) + tonumber(string.sub(history, 1, 12), 16)) % 2 ^ 48
+end
+
+-- A server without room refuses what may need more of it, unless its script has written before; so this writes nothing.
+-- What is invalidated must not live on for want of memory, and the ledger is bounded.
+local function insist()
+  redis.call('ZREM', key, '')
 end
 
 local function milliseconds()
@@ -138,6 +146,7 @@ end
 -- Give packed tags the next stamp; the ledger remembers `limit` of them.
 local function hit(ledger, packed, limit)
   ledger.stamp = ledger.stamp + 1
+  insist()
   set_special(STAMP, ledger.stamp)
   each_chunk(packed, function(tags)
     local scored = {}

@@ -3,7 +3,7 @@
 Reading, writing, invalidating and surveying are one atomic script and one round trip each; what they do stands in the
 .lua files beside this one. Needs of the server's access rules: the commands in those files (INFO among them, which
 tells a restart or a failover: a server that refuses it is not used), and GET, SET, DEL, UNLINK, SCAN, EXISTS,
-SUBSCRIBE, XREAD.
+SUBSCRIBE, XREAD. In a Cluster also CLUSTER SLOTS and COMMAND.
 
 Names of one tenant, all under `tenant:{tenant}:` and in a cluster in one slot:
 
@@ -25,12 +25,12 @@ from secrets import token_hex
 from typing import Any, cast
 
 import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from policies.model import Entry, Fence, Live, Lookup, Survey
 from proxy.errors import ConfigError
+from proxy.stores import clients
+from proxy.stores.clients import AsyncClient
 from proxy.stores.coding import pack_head, pack_key, pack_live, pack_tags, unpack_entry, unpack_live
 from proxy.stores.glob import escape
 from proxy.stores.hearing import Ear
@@ -59,39 +59,27 @@ _OVER_THE_LEDGER = ("read", "write", "invalidate", "survey", "sweep", "postpone"
 _TENANT = re.compile(r"[^:{}\s]+")
 
 
-def connect(url: str, *, max_connections: int = 50, timeout: float = 0.25) -> redis.asyncio.Redis:
-    """Make a client for `redis://`, `rediss://` or `unix://`; the network is first touched when it is first used.
-
-    `timeout` bounds, in seconds each, the wait for a free connection, for a new one, and for an answer. Nothing is
-    tried twice: a request that waits for the cache is better off at Jira. Raises ConfigError for a URL that is none.
-    """
+def connect(url: str, *, max_connections: int = 50, timeout: float = 0.25) -> AsyncClient:
+    """Make a client, as proxy.stores.clients does. Raises ConfigError for a URL that is none."""
     try:
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
-            url,
-            max_connections=max_connections,
-            timeout=timeout,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,  # saves a new connection the HELLO
-        )
+        return clients.connect(url, max_connections=max_connections, timeout=timeout)
     except ValueError as error:
         raise ConfigError(f"store.url: {error}") from error
-    return redis.asyncio.Redis.from_pool(pool)
 
 
 class RedisStore:
     """Store, Sweep, Shelf and Landings of one tenant over a shared `client`, whose replies must be bytes.
 
-    `cluster` makes the tenant the hash tag of all its names. `ledger_limit` is how many invalidated tags are remembered
-    one by one, `live_limit` how many queries, and `live_room` how many bytes of them. `wakeups` is the process's
-    subscription, to be shared by all tenants. With `sealing`, answers and queries are encrypted. `on_unreadable` is
-    called for each answer that was found damaged, or could not be opened, and treated as absent.
+    `cluster` makes the tenant the hash tag of all its names, as a Cluster needs it. `ledger_limit` is how many
+    invalidated tags are remembered one by one, `live_limit` how many queries, and `live_room` how many bytes of them.
+    `wakeups` is the process's subscription, to be shared by all tenants. With `sealing`, answers and queries are
+    encrypted. `on_unreadable` is called for each answer that was found damaged, or could not be opened, and treated as
+    absent.
     """
 
     def __init__(
         self,
-        client: redis.asyncio.Redis,
+        client: AsyncClient,
         tenant: str,
         *,
         cluster: bool = False,
@@ -213,7 +201,9 @@ class RedisStore:
     async def _answers(self, pattern: str) -> AsyncIterator[list[bytes]]:
         own, batch = {name.encode() for name in self._names}, []
         wanted = escape(self._prefix) + pattern
-        async for name in self._client.scan_iter(wanted.encode(errors="surrogatepass"), count=SCANNED, _type="hash"):
+        match = wanted.encode(errors="surrogatepass")
+        where = await self._where()
+        async for name in self._client.scan_iter(match, count=SCANNED, _type="hash", **where):
             if name not in own:
                 batch.append(name)
             if len(batch) == SCANNED:
@@ -221,6 +211,13 @@ class RedisStore:
                 batch = []
         if batch:
             yield batch
+
+    async def _where(self) -> dict[str, Any]:
+        """Name the server of a Cluster that has this tenant's keys: only it needs to be scanned."""
+        if not isinstance(self._client, redis.asyncio.RedisCluster):
+            return {}
+        await self._client.initialize()
+        return {"target_nodes": self._client.get_node_from_key(self._prefix)}
 
     def _shelved(self, name: str) -> str:
         return f"{self._prefix}shelf:{name}"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-import redis.asyncio
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
-from proxy.errors import StoreError
+from proxy.errors import StoreError, StoreFullError
+from proxy.stores.clients import AsyncClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Script:
         """Name a text."""
         return cls(text, hashlib.sha1(text.encode()).hexdigest())  # noqa: S324 - Redis names scripts by SHA-1
 
-    async def run(self, client: redis.asyncio.Redis, names: tuple[str, ...], *values: str | bytes | int) -> Any:
+    async def run(self, client: AsyncClient, names: tuple[str, ...], *values: str | bytes | int) -> Any:
         """Run it over the keys called `names`, by its own name if the server knows it."""
         arguments: tuple[Any, ...] = (len(names), *names, *values)
         try:
@@ -39,10 +39,14 @@ class Script:
             return await client.eval(self.text, *arguments)
 
 
+_FULL = "command not allowed when used memory"  # where a script met it, Redis says so only in words
+
+
 @contextlib.contextmanager
 def as_store_error(operation: str) -> Iterator[None]:
     """Turn whatever Redis and the network raise into a StoreError that names `operation`."""
     try:
         yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise StoreError(f"{operation}: {error or type(error).__name__}") from error
+    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+        kind = StoreFullError if _FULL in str(error) else StoreError
+        raise kind(f"{operation}: {str(error) or type(error).__name__}") from error

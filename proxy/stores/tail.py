@@ -7,7 +7,7 @@ from collections.abc import Callable
 from proxy.errors import StoreError
 from proxy.stores.hearing import Ear
 from proxy.stores.near import Near
-from proxy.stores.tasks import stop
+from proxy.stores.tasks import begin, stop
 
 ROUNDS = 3
 """How often within `max_lag` the ledger is looked at when the stream is silent: silence must be heard from, too."""
@@ -43,7 +43,7 @@ class Tail:
         """Note that somebody looks, and tell whether what is near may be served to them now."""
         self._wanted_at = self._clock()
         if not self._is_on:
-            self._task = asyncio.create_task(self._keep_up())
+            self._task = begin(self._keep_up())
         return self._is_current()
 
     def doubt(self) -> None:

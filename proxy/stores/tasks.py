@@ -1,7 +1,8 @@
-"""Ending tasks for certain."""
+"""Beginning a task that is nobody's, and ending tasks for certain."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
+from contextvars import Context
 from typing import Any
 
 PATIENCE = 0.1
@@ -9,6 +10,11 @@ PATIENCE = 0.1
 
 LAST_WORDS = 1.0
 """Seconds that a task has, after its time is up, to make old what it may have changed."""
+
+
+def begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start a task that outlives the request at hand, and so has no part in its allowance."""
+    return asyncio.create_task(work, context=Context())
 
 
 async def stop(task: asyncio.Task[None]) -> None:

@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 
 import redis.asyncio
+from redis.exceptions import RedisClusterException
 
-from proxy.stores.tasks import stop
+from proxy.stores.clients import AsyncClient, bounded
+from proxy.stores.tasks import begin, stop
 
 CHANNEL = "jira-cache:landed"
 """Where landed.lua publishes the name of the claim that was given up."""
@@ -19,7 +21,7 @@ class Wakeups:
     Hearing is a help, not a promise: whoever waits looks for itself after every wake-up, and now and then without one.
     """
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
+    def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._settled = asyncio.Event()  # subscribed, or failed to
@@ -32,7 +34,8 @@ class Wakeups:
     async def hearing(self, name: str) -> AsyncIterator[asyncio.Event]:
         """Listen for `name`: the event is set each time it is published from now on.
 
-        Returns only when the subscription stands, so what is published after the caller's next look is not missed.
+        Begins only when the subscription stands, so what is published after the caller's next look is not missed.
+        Raises TimeoutError if the server takes longer for it than for a command.
         """
         await self._start()
         woken = asyncio.Event()
@@ -53,13 +56,14 @@ class Wakeups:
     async def _start(self) -> None:
         if self._listener is None or self._listener.done():
             self._settled.clear()
-            self._listener = asyncio.create_task(self._listen())
-        await self._settled.wait()
+            self._listener = begin(self._listen())
+        async with bounded(self._client):
+            await self._settled.wait()
 
     async def _listen(self) -> None:
         # A failure makes us deaf until the next one who waits; those who wait now look for themselves.
         try:
-            with contextlib.suppress(redis.RedisError, OSError):
+            with contextlib.suppress(redis.RedisError, RedisClusterException, OSError):
                 await self._hear()
         finally:
             self._settled.set()

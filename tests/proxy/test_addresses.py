@@ -75,7 +75,9 @@ def test_a_site_with_a_login_is_refused_without_repeating_it():
     assert "hunter2" not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["memory://", "redis://:p%40ss@h:6379/0", "rediss://h", "unix:///run/redis.sock"])
+@pytest.mark.parametrize("url", ["memory://", "redis://:p%40ss@h:6379/0", "rediss://h", "unix:///run/redis.sock",
+    "redis+sentinel://:p%40ss@h,[::1]:26380/mymaster", "rediss+sentinel://me:secret@h:1/mymaster/3?sentinel_password=x",
+    "redis+cluster://h", "rediss+cluster://me:p%2Fss@h:1,g:2/0?ssl_ca_certs=ca.pem"])  # fmt: skip
 def test_a_store_this_version_knows_is_taken_as_it_is(url):
     assert addresses.store(url) == url
 
@@ -83,8 +85,14 @@ def test_a_store_this_version_knows_is_taken_as_it_is(url):
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("redis+sentinel://:hunter2@h", r"^redis\+sentinel:// is not supported yet$"),
-        ("redis+cluster://:hunter2@h", r"^redis\+cluster:// is not supported yet$"),
+        ("redis+sentinel://:hunter2@h", "^names no service"),
+        ("redis+sentinel://:hunter2@h,/mymaster", "^has a host that is none"),
+        ("redis+sentinel://:hunter2@h/mymaster/one", "^names no service"),
+        ("redis+sentinel://h/mymaster?sentinel_pass=hunter2", "^knows of Sentinels only"),
+        ("redis+cluster://:hunter2@h:66666", "^has a host that is none"),
+        ("redis+cluster://:hunt/er2@h", "^has a host that is none"),
+        ("redis+cluster://:hunter2@h/1", "^names a database"),
+        ("redis+memcached://:hunter2@h", r"^'redis\+memcached' is not a kind of store"),
         ("memcached://:hunter2@h", "^'memcached' is not a kind of store"),
         ("redis://:hunter2@h:port", "^is not a URL"),
         ("hunter2", "^'' is not a kind of store"),

@@ -14,7 +14,7 @@ from proxy.changes import Changes
 from proxy.errors import StoreError
 from proxy.leases import Leases
 from proxy.recent import Recent
-from proxy.stores.failopen import DROPS_OWED, FailOpen
+from proxy.stores.failopen import NAMES_OWED, FailOpen
 from proxy.stores.ledger import Ledger
 from proxy.stores.live import Register
 from proxy.stores.memory import MemoryStore
@@ -87,9 +87,9 @@ async def test_names_that_have_to_be_dropped_when_the_store_is_back_are_remember
             raise StoreError("down")
 
     store = FailOpen(Down(), clock=clock, on_error=lambda _: None)
-    for number in range(DROPS_OWED + MOST):
+    for number in range(NAMES_OWED + MOST):
         await store.drop(str(number))
-    assert len(store._drops_owed) == DROPS_OWED
+    assert len(store._drops_owed) == NAMES_OWED
 
 
 async def test_queries_that_were_read_are_forgotten_when_there_are_too_many(store, monkeypatch):

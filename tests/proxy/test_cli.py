@@ -204,7 +204,7 @@ def test_explain_wants_a_method_and_a_path(cli, arguments):
         (("--upstream", "nowhere"), "--upstream: 'nowhere' is not an http or https URL (try https://jira.example.com)"),
         (
             ("--upstream", "http://j", "--store", "redis+sentinel://h"),
-            "--store: redis+sentinel:// is not supported yet",
+            "--store: names no service (try redis+sentinel://host:26379,other:26379/mymaster/0)",
         ),
         (
             ("--upstream", "http://j", "--admin", "0.0.0.0:1"),

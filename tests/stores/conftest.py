@@ -50,7 +50,7 @@ def make_entry() -> Callable[..., Entry]:
 
 
 def info(_socket, _section) -> bytes:
-    return b"run_id:0123456789abcdef0123456789abcdef01234567\r\n"
+    return b"run_id:0123456789abcdef01234567\r\nmaster_replid:76543210fedcba9876543210\r\n"
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from policies.model import EVERYTHING, Lookup
-from proxy.errors import StoreError
-from proxy.stores.failopen import DROPS_OWED, FailOpen, State
+from proxy.errors import StoreError, StoreFullError
+from proxy.stores.failopen import NAMES_OWED, FailOpen, State
 from proxy.stores.memory import MemoryStore
 
 KEY = "issue:PROJ-1:abc"
@@ -24,13 +24,13 @@ class Fragile:
         self.gate: asyncio.Event | None = None
 
     def __getattr__(self, name):
-        async def operation(*arguments):
+        async def operation(*arguments, **named):
             self.asked.append(name)
             if self.gate:
                 await self.gate.wait()
             if {name, "all"} & self.broken:
                 raise StoreError(f"{name}: broken")
-            return await getattr(self.inner, name)(*arguments)
+            return await getattr(self.inner, name)(*arguments, **named)
 
         return operation
 
@@ -50,7 +50,13 @@ def errors():
 
 @pytest.fixture
 def store(backend, clock, errors):
-    return FailOpen(backend, clock=clock, on_error=errors.append, pause=5.0)
+    return FailOpen(backend, clock=clock, on_error=errors.append, pause=5.0, doubt=0.0)
+
+
+@pytest.fixture
+def doubter(backend, clock, errors):
+    """A store that is not believed at once when it is back."""
+    return FailOpen(backend, clock=clock, on_error=errors.append, pause=5.0, doubt=10.0)
 
 
 @pytest.fixture
@@ -289,11 +295,114 @@ async def test_a_lease_that_could_not_be_dropped_is_dropped_before_anything_is_s
     assert store.state is State.OK
 
 
+async def test_a_landing_that_was_not_told_is_told_later_and_nothing_is_withheld_for_it(store, backend, clock, kept):
+    assert await store.claim(KEY, 600)
+    backend.broken.add("landed")
+    await store.landed(KEY, kept=True)
+    backend.broken.clear()
+    backend.asked.clear()
+    clock.now += 5
+    assert (await store.read(KEY)).alive
+    assert (await store.read(KEY)).alive
+    assert backend.asked == ["landed", "read", "read"]
+
+
 async def test_the_names_owed_for_dropping_are_bounded(store, backend):
     backend.broken.add("all")
-    for number in range(DROPS_OWED + 100):
+    for number in range(NAMES_OWED + 100):
         await store.drop(f"lease:{number}")
-    assert len(store._drops_owed) == DROPS_OWED
+    assert len(store._drops_owed) == NAMES_OWED
+
+
+async def test_nobody_waits_for_a_landing_that_a_failing_store_may_not_tell_of(store, backend):
+    backend.gate = asyncio.Event()  # is never set: nobody lands
+    waiting = asyncio.create_task(store.wait(KEY, 600))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    backend.gate = None
+    backend.broken.add("put")
+    await store.put("a", b"1", 60)
+    await waiting
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_who_repeats_comes_again_as_soon_as_the_store_may_be_asked_and_pays(store, backend, clock):
+    assert await store.repeat() is None
+    backend.broken.add("repeat")
+    assert await store.repeat() == 5.0
+    clock.now += 2.0
+    assert await store.repeat() == 3.0
+    backend.broken.clear()
+    await fail_to_invalidate(store, backend)
+    clock.now += 5.0
+    assert await store.repeat() is None
+    assert store.state is State.OK
+
+
+async def fail(store, backend, operation="read"):
+    backend.broken.add("all")
+    await getattr(store, operation)(KEY)
+    backend.broken.clear()
+
+
+async def test_what_it_has_is_not_believed_before_the_other_processes_have_paid_their_debts(
+    doubter, backend, clock, make_entry
+):
+    """1. The store is gone. 2. Another process cannot record a change. 3. It is back, and not paid yet."""
+    entry = make_entry("issue:PROJ-1")
+    fence = (await doubter.read(KEY)).fence
+    assert await doubter.write(KEY, entry, fence)
+    await fail(doubter, backend)
+    clock.now += 5
+    assert await doubter.read(KEY) == Lookup(entry, alive=False, fence=fence), "still of use when Jira fails"
+    assert doubter.state is State.DOUBTED
+    assert not await doubter.write(KEY, entry, fence), "whoever boarded late asks again"
+    clock.now += 9.9
+    assert not (await doubter.read(KEY)).alive
+    clock.now += 0.1
+    assert (await doubter.read(KEY)).alive
+    assert doubter.state is State.OK
+
+
+async def test_the_doubt_begins_anew_when_it_fails_anew(doubter, backend, clock, make_entry):
+    await doubter.write(KEY, make_entry(), (await doubter.read(KEY)).fence)
+    for _ in range(3):
+        await fail(doubter, backend)
+        clock.now += 5
+        assert not (await doubter.read(KEY)).alive
+        clock.now += 6
+        assert not (await doubter.read(KEY)).alive
+
+
+async def test_a_store_that_is_full_is_still_read(doubter, backend, errors, make_entry):
+    entry = make_entry()
+    fence = (await doubter.read(KEY)).fence
+    await doubter.write(KEY, entry, fence)
+
+    async def refuse(*_):
+        raise StoreFullError("write: no room")
+
+    backend.inner.write = refuse
+    assert not await doubter.write("other", entry, fence)
+    assert errors == ["write"]
+    assert (await doubter.read(KEY)).alive
+    assert doubter.state is State.OK
+
+
+async def test_an_invalidation_is_tried_twice(store, backend):
+    """The connection that it went out on may have been broken since its last use."""
+    recorded, tries = backend.inner.invalidate, []
+
+    async def once_in_vain(tags, surveyed=None):
+        tries.append(tags)
+        if len(tries) == 1:
+            raise StoreError("connection reset")
+        await recorded(tags)
+
+    backend.inner.invalidate = once_in_vain
+    await store.invalidate(["a"])
+    assert (tries, store.state) == ([["a"], ["a"]], State.OK)
 
 
 async def test_closing_closes_what_is_behind(store, backend):

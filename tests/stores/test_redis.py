@@ -10,7 +10,7 @@ import pytest
 import redis.asyncio
 
 from policies.model import Fence, Live
-from proxy.errors import ConfigError, StoreError
+from proxy.errors import ConfigError, StoreError, StoreFullError
 from proxy.stores.ledger import Ledger
 from proxy.stores.redis import RedisStore, connect
 
@@ -336,6 +336,22 @@ async def test_a_redis_that_hangs_is_given_up_within_the_timeout(redis_server, m
     assert (await store.read(KEY)).fence == fence, "and used again when it is back"
 
 
+async def test_a_claim_that_was_granted_unheard_is_given_up(redis_server, make_store):
+    store = make_store(redis_server.url, timeout=0.1)
+    await store.read(KEY)
+    os.kill(redis_server.process.pid, signal.SIGSTOP)
+    with pytest.raises(StoreError, match=r"^claim: "):
+        await store.claim(KEY, 600)
+    os.kill(redis_server.process.pid, signal.SIGCONT)
+    other = make_store(redis_server.url)
+    assert not await other.claim(KEY, 600), "Redis read it when it woke up"
+    await make_store(redis_server.url).landed(KEY, kept=False)
+    assert not await other.claim(KEY, 600), "nobody else can give it up"
+    store._client.patience = 2.0
+    await store.landed(KEY, kept=False)
+    assert await other.claim(KEY, 600)
+
+
 async def test_a_restarted_redis_is_used_again_without_an_error(redis_server, make_store):
     store = make_store(redis_server.url)
     await asyncio.gather(*(store.read(KEY) for _ in range(10)))
@@ -343,13 +359,24 @@ async def test_a_restarted_redis_is_used_again_without_an_error(redis_server, ma
     await asyncio.gather(*(store.read(KEY) for _ in range(10)))
 
 
-async def test_a_redis_without_room_cannot_record_and_says_so(redis_server, make_store):
+async def test_a_redis_without_room_keeps_nothing_new_and_still_records_what_is_old(
+    redis_server, make_store, make_entry
+):
     store = make_store(redis_server.url)
-    await store.invalidate(["a"])
+    await fill(store, make_entry("a"))
+    await fill(store, make_entry("b"), "other")
     async with redis.asyncio.Redis.from_url(redis_server.url) as client:
         await client.config_set("maxmemory", "1")
-        with pytest.raises(StoreError, match=r"^invalidate: "):
-            await store.invalidate(["b"])
+        with pytest.raises(StoreFullError, match=r"^write: "):
+            await fill(store, make_entry("a"), "third")
+        assert (await store.read(KEY)).alive
+        await store.invalidate(["a"])
+        await store.postpone(["b"], [0.001])
+        await store._run("sweep")
+    assert not (await store.read(KEY)).alive
+    while (await store.repeat()) is not None:
+        pass
+    assert not (await store.read("other")).alive
 
 
 async def test_a_server_that_does_not_say_which_run_it_is_is_not_used(redis_server, make_store):
