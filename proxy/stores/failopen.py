@@ -27,7 +27,6 @@ by making the whole tenant old and dropping the names.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import nullcontext
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
@@ -118,15 +117,15 @@ class FailOpen:
     async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:
         """Make `tags` old, or owe it and raise StoreError.
 
-        Tried even when the backend has just failed, and then once more: other processes serve on until it is recorded.
-        As long as nothing has failed it may also take longer than the request's allowance.
+        Tried even when the backend has just failed, with all of its own time, whatever an allowance has left, and then
+        once more: other processes serve on until it is recorded.
         """
 
         async def insist() -> None:
             try:
-                with unhurried() if self._retry_at is None else nullcontext():
+                with unhurried():
                     await self._backend.invalidate(tags, surveyed)
-            except StoreError:  # a connection that broke, say; if it was the allowance this fails at once
+            except StoreError:  # a connection that broke, say; what took too long fails at once now
                 await self._backend.invalidate(tags, surveyed)
 
         await self._record("invalidate", insist)

@@ -7,6 +7,7 @@ import pytest
 
 from policies.model import EVERYTHING, Lookup
 from proxy.errors import StoreError, StoreFullError
+from proxy.stores.allowance import allowed, bound
 from proxy.stores.failopen import NAMES_OWED, FailOpen, State
 from proxy.stores.memory import MemoryStore
 
@@ -403,6 +404,19 @@ async def test_an_invalidation_is_tried_twice(store, backend):
     backend.inner.invalidate = once_in_vain
     await store.invalidate(["a"])
     assert (tries, store.state) == ([["a"], ["a"]], State.OK)
+
+
+async def test_an_invalidation_has_its_own_time_whatever_the_request_has_spent(store, backend):
+    left = []
+
+    async def tell(tags, surveyed=None):
+        left.append(bound(5.0))
+
+    backend.inner.invalidate = tell
+    with allowed(0.0):
+        assert bound(5.0) == 0.0
+        await store.invalidate(["a"])
+    assert left == [5.0]
 
 
 async def test_closing_closes_what_is_behind(store, backend):
