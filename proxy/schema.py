@@ -149,7 +149,7 @@ class Store(Section):
     max_lag: Duration = 1.0
     """How far `relaxed` may lag behind."""
     timeout: Annotated[Duration, Field(gt=0)] = 0.25
-    """How long one request waits for Redis, all in all, before it goes on without."""
+    """How long one read waits for Redis, all in all, before it goes on without; a write waits twice that."""
 
     @property
     def seals(self) -> bool:

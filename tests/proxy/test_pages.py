@@ -42,7 +42,7 @@ def test_the_reference_is_that_of_the_keys_there_are():
 @pytest.mark.parametrize(
     "row",
     [
-        "| `timeout` | duration | `500ms` |",
+        "| `timeout` | duration, more than 0s | `250ms` |",
         "| `interval` | duration, at least 100ms | `1m` |",
         "| `max_header` | size, at least 4KiB, at most 1MiB | `64KiB` |",
         "| `max_upload` | size, or null | `null` |",
