@@ -4,8 +4,6 @@ import asyncio
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("both_ways")
-
 ISSUE, PAGE = "/rest/api/2/issue/PROJ-1", "/secure/Dashboard.jspa"
 
 

@@ -6,8 +6,6 @@ import orjson
 import pytest
 from aiohttp import web
 
-pytestmark = pytest.mark.usefixtures("both_ways")
-
 ISSUE = "/rest/api/2/issue/PROJ-1"
 SEARCH = "/rest/api/2/search?jql=project=PROJ"
 CLOUD = "/rest/api/3/search/jql"

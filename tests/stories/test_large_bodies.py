@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-pytestmark = pytest.mark.usefixtures("both_ways")
-
 MB = 1024 * 1024
 LARGE = int(os.environ.get("LARGE_BODY_MB", "2048")) * MB
 """The size of what goes through. 2 GB takes seconds; less shows the same on a slow machine."""

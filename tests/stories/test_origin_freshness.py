@@ -8,8 +8,6 @@ from aiohttp import web
 
 from policies.http_date import spelled
 
-pytestmark = pytest.mark.usefixtures("both_ways")
-
 THING = "/rest/app/1/things/9"
 ROUTES = [
     {"match": "GET /rest/app/1/**", "type": "app", "freshness": "origin"},

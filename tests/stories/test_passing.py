@@ -11,8 +11,6 @@ from aiohttp import web
 
 from proxy.errors import ConfigError
 
-pytestmark = pytest.mark.usefixtures("both_ways")
-
 ISSUE = "/rest/api/2/issue/PROJ-1"
 WRITE = "/rest/api/2/issue/PROJ-1/comment"
 PAGE = "/browse/PROJ-1"

@@ -14,8 +14,6 @@ from aiohttp import web
 
 from proxy.errors import ConfigError
 
-pytestmark = pytest.mark.usefixtures("both_ways")
-
 ISSUE = "/rest/api/2/issue/PROJ-1"
 PAGE = "/browse/PROJ-1"
 KINDS = pytest.mark.parametrize("path", [ISSUE, PAGE, "/rest/api/2/issue/picker"])
