@@ -8,7 +8,6 @@ import gzip
 import math
 import re
 import zlib
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, ParamSpec, TypeVar
@@ -23,6 +22,7 @@ from policies.http_date import http_date
 from policies.model import Entry, Request, Why
 from policies.settle import OK, is_json
 from proxy.question import Question
+from proxy.stores.lru import Lru
 
 Pairs = list[tuple[str, str]]
 
@@ -146,40 +146,28 @@ class Renderer:
     """Renders entries for clients, and remembers lately rendered bodies up to `max_bytes`."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._kept: OrderedDict[tuple[str, links.Site, bool], Rendered] = OrderedDict()
+        self._kept: Lru[tuple[str, links.Site, bool], Rendered] = Lru(max_bytes)
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    async def prepare(self, entry: Entry, site: links.Site, *, gzip_accepted: bool) -> None:
-        """Render ahead what would take long."""
-        key = (entry.etag, site, gzip_accepted and entry.coding == GZIP)
-        if len(entry.body) >= LONG_WORK and key not in self._kept:
-            self._keep(key, await aside(len(entry.body), _render, entry, site, coded=key[2]))
+    async def prepared(self, entry: Entry, site: links.Site, *, gzip_accepted: bool) -> Rendered:
+        """Render, in a thread what takes long."""
+        key = _rendering(entry, site, gzip_accepted)
+        return self._kept.get(key) or self._keep(key, await aside(len(entry.body), _render, entry, site, coded=key[2]))
 
     def render(self, entry: Entry, site: links.Site, *, gzip_accepted: bool) -> Rendered:
-        key = (entry.etag, site, gzip_accepted and entry.coding == GZIP)
-        rendered = self._kept.get(key)
-        if rendered is None:
-            rendered = _render(entry, site, coded=key[2])
-            self._keep(key, rendered)
-        self._kept.move_to_end(key)
+        """Render here and now."""
+        key = _rendering(entry, site, gzip_accepted)
+        return self._kept.get(key) or self._keep(key, _render(entry, site, coded=key[2]))
+
+    def _keep(self, key: tuple[str, links.Site, bool], rendered: Rendered) -> Rendered:
+        self._kept.put(key, rendered, len(rendered.body) + len(key[1].public) + _KEPT_WITH)
         return rendered
 
-    def _keep(self, key: tuple[str, links.Site, bool], rendered: Rendered) -> None:
-        if key in self._kept:
-            return
-        self._kept[key] = rendered
-        self._bytes += _weight(key[1], rendered)
-        while self._bytes > self._max_bytes and len(self._kept) > 1:
-            (_, seen_as, _), dropped = self._kept.popitem(last=False)
-            self._bytes -= _weight(seen_as, dropped)
 
-
-def _weight(site: links.Site, rendered: Rendered) -> int:
-    return len(rendered.body) + len(site.public) + _KEPT_WITH
+def _rendering(entry: Entry, site: links.Site, gzip_accepted: bool) -> tuple[str, links.Site, bool]:
+    return entry.etag, site, gzip_accepted and entry.coding == GZIP
 
 
 def _render(entry: Entry, site: links.Site, *, coded: bool) -> Rendered:

@@ -16,12 +16,10 @@ from aiohttp import web
 from aiohttp.http import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 
-from proxy.framing import Framing, Message, Parsed
+from proxy.framing import HEAD_END, Framing, Message, Parsed
 from proxy.guard import Guard, Guarded
 from proxy.lane import Lane, Sole
 from proxy.shortcut import Shortcut
-
-_HEAD_END = b"\r\n\r\n"
 
 Handler = Callable[[web.BaseRequest], Any]
 
@@ -150,11 +148,11 @@ class _Watched:
 
 def _owed(data: bytes, messages: Sequence[Message]) -> int | None:
     """Tell how much of the body is still to come of the one request whose head ends in `data`."""
-    head = data.find(_HEAD_END)
+    head = data.find(HEAD_END)
     if len(messages) != 1 or head < 0:
         return None
     length = _length(messages[0][0])
-    owed = -1 if length is None else length - (len(data) - head - len(_HEAD_END))
+    owed = -1 if length is None else length - (len(data) - head - len(HEAD_END))
     return owed if owed >= 0 else None
 
 

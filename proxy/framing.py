@@ -25,7 +25,7 @@ MOST_PIPELINED = 32
 _NOTHING: Parsed = ((), False, b"")
 # What a chunked body ends with that has no trailers: no other line of its end is a bare 0.
 _PLAIN_END = b"\r\n0\r\n\r\n"
-_HEAD_END = b"\r\n\r\n"
+HEAD_END = b"\r\n\r\n"
 _VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 
 
@@ -133,7 +133,7 @@ class Framing:
         self._risky = True
         if message.chunked:
             self._last = data[-len(_PLAIN_END) :]
-        elif body.is_eof() and data.find(_HEAD_END) == len(data) - len(_HEAD_END):
+        elif body.is_eof() and data.find(HEAD_END) == len(data) - len(HEAD_END):
             self._last = _PLAIN_END
 
     def _find_place(self, came: int) -> None:

@@ -187,7 +187,7 @@ class Journey:
     def respond(self, question: Question, standing: Standing) -> tuple[Rendered, Whole, float]:
         """Answer by a decision that stands; tell also for how many seconds the answer is still fresh."""
         left = standing.lifetime - age_of(standing.entry, self._crew.clock())
-        rendered = self._render(question, standing.entry)
+        rendered = self._crew.renderer.render(standing.entry, question.site, gzip_accepted=_takes_gzip(question))
         return rendered, self._from_entry(question, standing.entry, rendered, Sending(standing.why, left)), left
 
     def saved(self, question: Question, times: int = 1) -> None:
@@ -338,13 +338,9 @@ class Journey:
         )
 
     async def _serve(self, question: Question, entry: Entry, sending: Sending) -> Whole:
-        accepted = answers.accepts_gzip(question.request.headers.get("accept-encoding", ""))
-        await self._crew.renderer.prepare(entry, question.site, gzip_accepted=accepted)
-        return self._from_entry(question, entry, self._render(question, entry), sending)
-
-    def _render(self, question: Question, entry: Entry) -> Rendered:
-        accepted = answers.accepts_gzip(question.request.headers.get("accept-encoding", ""))
-        return self._crew.renderer.render(entry, question.site, gzip_accepted=accepted)
+        accepted = _takes_gzip(question)
+        rendered = await self._crew.renderer.prepared(entry, question.site, gzip_accepted=accepted)
+        return self._from_entry(question, entry, rendered, sending)
 
     def _from_entry(self, question: Question, entry: Entry, rendered: Rendered, sending: Sending) -> Whole:
         return answers.from_entry(
@@ -515,6 +511,10 @@ def _allows(lease: Lease | None, question: Question) -> bool:
     if isinstance(question.caller, Anonymous):
         return True
     return lease is not None and lease.account == question.account
+
+
+def _takes_gzip(question: Question) -> bool:
+    return answers.accepts_gzip(question.request.headers.get("accept-encoding", ""))
 
 
 def _alone() -> None:

@@ -5,15 +5,15 @@ of the same caller.
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from email.utils import formatdate
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from aiohttp.http import HttpVersion11, RawRequestMessage
 
 from proxy.record import Recorder
 from proxy.shortcut import Sent, Shortcut
+from proxy.stores.lru import Lru
 
 _SHORTCUT_BYTES = 2300  # what CPython spends on one, its question and its place here, about
 _CONTEXT_BYTES = 8192
@@ -21,44 +21,12 @@ _SEEN = 65_536
 _BODILESS = frozenset({"GET", "HEAD"})
 _NOT_PLAIN = frozenset({b"expect", b"upgrade"})
 
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-
 
 class Sole(NamedTuple):
     """A request that came alone and whole in one piece of `data`, with no body."""
 
     data: bytes
     message: RawRequestMessage
-
-
-class _Recent(Generic[K, V]):
-    """What was used lately; `room` is a sum of weights that the caller names."""
-
-    def __init__(self, room: int) -> None:
-        self._room = room
-        self._items: OrderedDict[K, tuple[V, int]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def get(self, key: K) -> V | None:
-        item = self._items.get(key)
-        if item is None:
-            return None
-        self._items.move_to_end(key)
-        return item[0]
-
-    def put(self, key: K, value: V, weight: int) -> None:
-        self.drop(key)
-        self._items[key] = value, weight
-        self._room -= weight
-        while self._room < 0:
-            self._room += self._items.popitem(last=False)[1][1]
-
-    def drop(self, key: K) -> None:
-        if (item := self._items.pop(key, None)) is not None:
-            self._room += item[1]
 
 
 class _Seen:
@@ -92,9 +60,9 @@ class Lane:
         self._recorder = recorder
         self._clock = clock
         self._date = 0, b""
-        self._by_bytes: _Recent[bytes, Shortcut] = _Recent(max_bytes // 8)
-        self._contexts: _Recent[frozenset[tuple[bytes, bytes]], _Context] = _Recent(max_bytes // 8)
-        self._by_context: _Recent[tuple[_Context, str, str], Shortcut] = _Recent(max_bytes * 3 // 4)
+        self._by_bytes: Lru[bytes, Shortcut] = Lru(max_bytes // 8)
+        self._contexts: Lru[frozenset[tuple[bytes, bytes]], _Context] = Lru(max_bytes // 8)
+        self._by_context: Lru[tuple[_Context, str, str], Shortcut] = Lru(max_bytes * 3 // 4)
         self._seen = _Seen()
 
     def __repr__(self) -> str:

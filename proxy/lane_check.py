@@ -35,9 +35,7 @@ def _try(guard: Guard) -> None:
     missing = [name for name in (*_USED, *_ALSO_USED) if not hasattr(connection, name)]
     _demand(not missing, f"no {', '.join(missing)}")
     parser: Any = connection._parser  # noqa: SLF001 - this is what is tried
-    read = parser.feed_data(_HEAD)
-    _demand(isinstance(read, tuple) and len(read) == len(("messages", "upgraded", "tail")), "feed_data")
-    ((message, payload),), upgraded, tail = read
+    ((message, payload),), upgraded, tail = parser.feed_data(_HEAD)
     _demand(payload is EMPTY_PAYLOAD and not upgraded and not tail, "what feed_data returns")
     _demand(message.raw_headers == ((b"Host", b"a"), (b"X-B", b"c")), "raw_headers")
     _demand((message.method, message.path) == ("GET", "/-/live?a=b"), "the request line")

@@ -85,7 +85,7 @@ class Lately:
     """Remembers names in this process, and only so many: of what anybody may send, nothing else ought to grow."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._names: Lru[bytes] = Lru(_NAMES, clock)
+        self._names: Lru[str, bytes] = Lru(_NAMES, clock)
 
     async def get(self, name: str) -> bytes | None:
         return self._names.get(name)

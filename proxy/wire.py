@@ -2,10 +2,9 @@
 
 from http import HTTPStatus
 
+from policies.validation import NOT_MODIFIED
 from proxy.answers import Whole
 from proxy.responses import headers_of
-
-_NOT_MODIFIED = 304
 
 
 def template(answer: Whole, request_id: str | None, ttl: int) -> bytes | None:
@@ -16,7 +15,7 @@ def template(answer: Whole, request_id: str | None, ttl: int) -> bytes | None:
     headers = headers_of(answer, request_id)
     if "Content-Type" not in headers or "Date" in headers:
         return None
-    if answer.status != _NOT_MODIFIED:
+    if answer.status != NOT_MODIFIED:
         headers["Content-Length"] = str(len(answer.body))
     lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
     lines += [f"{name}: {_with_places(name, value, ttl)}" for name, value in headers.items()]

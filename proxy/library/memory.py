@@ -20,7 +20,7 @@ _COUNT = re.compile(rb"-?[0-9]{1,19}")
 _MOST = 2**63
 
 
-class _Room(Lru[bytes]):
+class _Room(Lru[str, bytes]):
     """Values that tell their names and until when they are kept."""
 
     def names(self) -> list[str]:

@@ -1,10 +1,12 @@
-"""A mapping bounded by bytes that forgets what was used longest ago, and what has expired."""
+"""Mappings bounded by bytes that forget what was used longest ago, and what has expired."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Generic, TypeVar
 
+K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
@@ -15,14 +17,20 @@ class _Item(Generic[V]):
     expires: float
 
 
-class Lru(Generic[V]):
-    """Values under string keys, `max_bytes` of them; the caller says how many bytes a value weighs."""
+def _timeless() -> float:
+    return 0.0
 
-    def __init__(self, max_bytes: int, clock: Callable[[], float]) -> None:
+
+class Lru(Generic[K, V]):
+    """Values under keys, `max_bytes` of them; the caller says how many bytes a value weighs.
+
+    `clock` gives seconds of which only the differences matter; nothing expires without one.
+    """
+
+    def __init__(self, max_bytes: int, clock: Callable[[], float] = _timeless) -> None:
         self._max_bytes = max_bytes
         self._clock = clock
-        self._items: OrderedDict[str, _Item[V]] = OrderedDict()  # least recently used first
-        self.kinds: Counter[str] = Counter()  # how many values there are, by what stands before the key's first colon
+        self._items: OrderedDict[K, _Item[V]] = OrderedDict()  # least recently used first
         self.weight = 0
         self.evictions = 0
 
@@ -32,7 +40,7 @@ class Lru(Generic[V]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def get(self, key: str) -> V | None:
+    def get(self, key: K) -> V | None:
         """Find an unexpired value and mark it as just used."""
         item = self._items.get(key)
         if item is None:
@@ -43,37 +51,55 @@ class Lru(Generic[V]):
         self._items.move_to_end(key)
         return item.value
 
-    def put(self, key: str, value: V, size: int, ttl: float) -> None:
+    def put(self, key: K, value: V, size: int, ttl: float = inf) -> None:
         """Keep `value`, which weighs `size` bytes, for `ttl` seconds; one that is heavier than all room is not kept."""
         self.drop(key)
         if size > self._max_bytes or ttl <= 0:
             return
         self._items[key] = _Item(value, size, self._clock() + ttl)
-        self.weight += size
-        self.kinds[_kind(key)] += 1
-        self._make_room()
+        self._came(key, size)
+        while self.weight > self._max_bytes:
+            oldest, item = self._items.popitem(last=False)
+            self._gone(oldest, item.size)
+            self.evictions += 1
 
-    def drop(self, key: str) -> None:
+    def drop(self, key: K) -> None:
         """Forget a value, if there is one."""
         if (item := self._items.pop(key, None)) is not None:
-            self._gone(key, item)
+            self._gone(key, item.size)
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[K]:
         return iter(tuple(self._items))  # so that what is found may be dropped meanwhile
 
     def clear(self) -> None:
         """Forget everything."""
         self._items.clear()
-        self.kinds.clear()
         self.weight = 0
 
-    def _make_room(self) -> None:
-        while self.weight > self._max_bytes:
-            self._gone(*self._items.popitem(last=False))
-            self.evictions += 1
+    def _came(self, key: K, size: int) -> None:  # noqa: ARG002 - who counts by key overrides this
+        self.weight += size
 
-    def _gone(self, key: str, item: _Item[V]) -> None:
-        self.weight -= item.size
+    def _gone(self, key: K, size: int) -> None:  # noqa: ARG002 - who counts by key overrides this
+        self.weight -= size
+
+
+class LruByKind(Lru[str, V]):
+    """Counts its values by `kinds`: by what stands before the key's first colon."""
+
+    def __init__(self, max_bytes: int, clock: Callable[[], float]) -> None:
+        super().__init__(max_bytes, clock)
+        self.kinds: Counter[str] = Counter()
+
+    def clear(self) -> None:
+        super().clear()
+        self.kinds.clear()
+
+    def _came(self, key: str, size: int) -> None:
+        super()._came(key, size)
+        self.kinds[_kind(key)] += 1
+
+    def _gone(self, key: str, size: int) -> None:
+        super()._gone(key, size)
         self.kinds[_kind(key)] -= 1
 
 

@@ -11,7 +11,7 @@ from proxy.stores.coding import pack_key
 from proxy.stores.glob import compile_glob
 from proxy.stores.ledger import Ledger, new_incarnation
 from proxy.stores.live import ROOM, Register
-from proxy.stores.lru import Lru
+from proxy.stores.lru import Lru, LruByKind
 
 SHELF_BYTES = 8 * 1024 * 1024  # room of its own, so that a burst of large answers does not push out the leases
 OBJECT = 64  # what CPython spends on a string, its reference and its share of a container, about
@@ -55,8 +55,8 @@ class MemoryStore:
         self._ledger = Ledger(entropy(), ledger_limit)
         self._queries = Register(live_limit, live_room)
         self._clock = clock
-        self._answers: Lru[_Kept] = Lru(max_bytes, clock)
-        self._shelf: Lru[bytes] = Lru(SHELF_BYTES, clock)
+        self._answers: LruByKind[_Kept] = LruByKind(max_bytes, clock)
+        self._shelf: Lru[str, bytes] = Lru(SHELF_BYTES, clock)
         self._echo_limit = echo_limit
         # A heap: due, in which order noted, tags, up to where queries were surveyed.
         self._echoes: list[tuple[float, int, frozenset[str], Fence | None]] = []

@@ -8,7 +8,7 @@ from policies.model import Entry, Fence, Lookup
 from proxy.stores.coding import BREAK
 from proxy.stores.hearing import Hearing
 from proxy.stores.ledger import Ledger
-from proxy.stores.lru import Lru
+from proxy.stores.lru import LruByKind
 from proxy.stores.memory import size_of
 
 
@@ -29,7 +29,7 @@ class Near:
     def __init__(
         self, max_bytes: int, clock: Callable[[], float], unix: Callable[[], float], ledger_limit: int = 100_000
     ) -> None:
-        self._answers: Lru[_Kept] = Lru(max_bytes, clock)
+        self._answers: LruByKind[_Kept] = LruByKind(max_bytes, clock)
         self._unix = unix
         self._ledger_limit = ledger_limit
         self._ledger: Ledger | None = None  # nothing heard yet
