@@ -164,7 +164,8 @@ class Journey:
             return None
         if found.entry is None or found.entry.origin is not None or len(found.entry.body) >= answers.LONG_WORK:
             return None  # which variant is asked for takes a closer look, and what is large a thread
-        decision = self._decide(question, found)
+        # As if chance wanted it fetched early: whatever may be is left to the ordinary way, which draws, and only once.
+        decision = self._decide(question, found, draw=0.0)
         if not isinstance(decision, Serve) or decision.refresh:
             return None
         policy, now = self._policy(question, decision.entry), self._crew.clock()
@@ -235,7 +236,7 @@ class Journey:
             return Sealed()
         question, found = await self._look_up(question, None, Attempt())
         left = None if found.entry is None else self._left(question, found.entry)
-        return Foreseen(question, self._decide(question, found), found.entry, found.alive, left)
+        return Foreseen(question, self._decide(question, found, draw=self._crew.draw()), found.entry, found.alive, left)
 
     async def _look_up(self, question: Question, live: Live | None, attempt: Attempt) -> tuple[Question, Lookup]:
         """Look the answer up, or a variant of it if it was chosen by headers that say another thing here."""
@@ -294,7 +295,7 @@ class Journey:
 
     async def _act(self, incoming: Incoming, question: Question, found: Lookup, attempt: Attempt) -> Answer | Attempt:
         """Do what was decided, which may be to look again."""
-        decision = self._decide(question, found)
+        decision = self._decide(question, found, draw=self._crew.draw())
         match decision:
             case Serve(entry, why, refresh):
                 if refresh and question.flight not in self._flights:
@@ -324,7 +325,7 @@ class Journey:
                 await self._crew.store.invalidate({itself(question.key)})
         return (await self._crew.store.read(question.key, lock=question.lock(question.account))).fence
 
-    def _decide(self, question: Question, found: Lookup) -> Decision:
+    def _decide(self, question: Question, found: Lookup, *, draw: float) -> Decision:
         request, policy = question.request, self._policy(question, found.entry)
         return decide(
             asked(request, policy.directives),
@@ -334,7 +335,7 @@ class Journey:
             leased=question.leased,
             outage_leased=question.outage_leased,
             ranged="range" in request.headers,
-            draw=self._crew.draw(),
+            draw=draw,
         )
 
     async def _serve(self, question: Question, entry: Entry, sending: Sending) -> Whole:

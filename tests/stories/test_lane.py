@@ -269,6 +269,29 @@ async def test_an_answer_is_not_served_past_its_ttl(new_proxy, origin, talk, lan
     assert b"detail=expired" in answer
 
 
+async def test_a_request_draws_once_whether_to_fetch_early(new_proxy, origin, talk, lane):
+    moment, draws = [UNIX], []
+
+    def draw():
+        draws.append(moment[0])
+        return 0.0 if draws.count(moment[0]) == 1 else 1.0
+
+    origin.issue("PROJ-1", "before")
+    world = {"draw": draw, "steady": lambda: moment[0]}
+    proxy = await new_proxy(clock=lambda: moment[0], world=world, policies={"issue": {"ttl": "100s"}})
+    say = await talk(proxy)
+    for _ in range(4):
+        await say(PLAIN)
+    assert lane
+    origin.issue("PROJ-1", "after")
+    moment[0] += 100 - 1e-6
+    [answer] = await say(PLAIN)
+    assert b"before" in answer
+    for tenant in proxy.running.app.tenants.all:
+        await tenant.journey.close()
+    assert origin.calls() == 2, "what the first draw at that moment wanted was done"
+
+
 async def test_a_reload_closes_every_shortcut(new_proxy, origin, talk, lane):
     origin.issue("PROJ-1", "wanted")
     proxy = await new_proxy()
