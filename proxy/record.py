@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import NamedTuple
 
+from policies.model import Why
 from proxy.access import AccessLog, Again
 from proxy.metrics import Metrics
 from proxy.notes import Answered, Notes
@@ -42,18 +43,7 @@ class Recorder:
 
     def answered(self, answered: Answered, notes: Notes) -> None:
         """Tell of one answer."""
-        word = answered.why.word
-        self._metrics.requests.labels(notes.tenant, notes.type, word).inc()
-        self._metrics.seconds.labels(notes.tenant, word).observe(answered.seconds)
-        self._tally.request(
-            notes.tenant,
-            notes.type,
-            word,
-            route=notes.route,
-            caller=notes.caller,
-            seconds=answered.seconds,
-            waited=notes.upstream,
-        )
+        self._count(answered.why, notes, [answered.seconds], waited=notes.upstream)
         if self._tracing is not None:
             self._tracing.answered(answered, notes)
         self._access.tell(answered, notes, self._clock())
@@ -72,11 +62,14 @@ class Recorder:
             spent[again].append(seconds)
             self._access.repeat(again, age, seconds, at)
         for again, each in spent.items():
-            self._count(again, each)
+            self._count(again.answered.why, again.notes, each)
+            again.saved(len(each))
 
-    def _count(self, again: Again, seconds: list[float]) -> None:
-        notes, word = again.notes, again.answered.why.word
+    def _count(self, why: Why, notes: Notes, seconds: list[float], waited: float | None = None) -> None:
+        """Count requests that were answered alike, each in its number of `seconds`."""
+        word = why.word
         self._metrics.requests.labels(notes.tenant, notes.type, word).inc(len(seconds))
         self._metrics.seconds.labels(notes.tenant, word).observe_all(seconds)
-        self._tally.hits(notes.tenant, notes.type, word, route=notes.route, caller=notes.caller, seconds=seconds)
-        again.saved(len(seconds))
+        self._tally.requests(
+            notes.tenant, notes.type, word, route=notes.route, caller=notes.caller, seconds=seconds, waited=waited
+        )

@@ -54,7 +54,7 @@ class Tally:
         self._clock = clock
         self._report = Report(time=clock())
 
-    def request(
+    def requests(
         self,
         tenant: str,
         type_: str,
@@ -62,40 +62,26 @@ class Tally:
         *,
         route: str,
         caller: str | None,
-        seconds: float,
-        waited: float | None,
+        seconds: Collection[float],
+        waited: float | None = None,
     ) -> None:
-        """Count a request that was answered.
+        """Count requests that were answered alike, each in its number of `seconds`.
 
-        `caller` is a hash, cut short, None for nobody in particular; of its `seconds` it `waited` so many for Jira,
-        None if it was not for its sake that Jira was asked.
+        `caller` is a hash, cut short, None for nobody in particular; of the seconds `waited` were for Jira, None if it
+        was not for the sake of these requests that Jira was asked.
         """
-        part = self._report.part(tenant)
-        part.requests[f"{type_} {why}"] += 1
-        part.routes.counts[route] += 1
-        outcome = OUTCOMES[why]
-        if outcome == HIT:
-            part.hits[bucket(seconds)] += 1
-        elif outcome == MISS:
-            part.misses[bucket(seconds)] += 1
+        part, count = self._report.part(tenant), len(seconds)
+        part.requests[f"{type_} {why}"] += count
+        part.routes.counts[route] += count
+        times = {HIT: part.hits, MISS: part.misses}.get(OUTCOMES[why])
+        if times is not None:
+            for each in seconds:
+                times[bucket(each)] += 1
         if waited is not None:
             part.sum_up(f"{type_} {CALLS}", 1)
             part.sum_up(f"{type_} {SECONDS}", waited)
         elif why in _SAVING:
-            part.sum_up(f"{type_} {SAVED}", 1)
-        if caller is not None:
-            part.callers.counts[caller] += 1
-
-    def hits(
-        self, tenant: str, type_: str, why: str, *, route: str, caller: str | None, seconds: Collection[float]
-    ) -> None:
-        """Count equal requests that fresh answers were found for, each in its number of `seconds`."""
-        part, count = self._report.part(tenant), len(seconds)
-        part.requests[f"{type_} {why}"] += count
-        part.routes.counts[route] += count
-        for each in seconds:
-            part.hits[bucket(each)] += 1
-        part.sum_up(f"{type_} {SAVED}", count)
+            part.sum_up(f"{type_} {SAVED}", count)
         if caller is not None:
             part.callers.counts[caller] += count
 

@@ -41,7 +41,7 @@ def new_tally(clock, process="1", **told):
 
 def ask(tally, why="fresh", *, tenant="default", type_="issue", route="/issue/{issue}", seconds=0.001, **told):
     told = {"caller": None, "waited": None} | told
-    tally.request(tenant, type_, why, route=route, seconds=seconds, **told)
+    tally.requests(tenant, type_, why, route=route, seconds=(seconds,), **told)
 
 
 # one report -----------------------------------------------------------------------------------------------------------
