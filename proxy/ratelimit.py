@@ -15,6 +15,7 @@ from proxy.addresses import neighbourhood
 from proxy.answers import Whole
 from proxy.errors import StoreError
 from proxy.incoming import Incoming
+from proxy.pause import Pause
 from proxy.service import AsyncCacheService
 
 WINDOW = 60.0
@@ -56,21 +57,20 @@ class RateLimit:
             _Limit(client, self._client, "client", Why.CLIENT_LIMIT),
         )
         self._secret = secret
-        self._clock = clock
         self._on_error = on_error
-        self._retry_at: float | None = None  # None: the last count went well
+        self._pause = Pause(PAUSE, clock)
 
     async def refuse(self, incoming: Incoming) -> Whole | None:
         """Count a request. Returns the answer for one too many, None for one that may go on."""
-        if not self._admits():
+        if not self._pause.admits():
             return None
         try:
             refused = await self._count(incoming)
         except (StoreError, TypeError):  # TypeError: somebody keeps something else under the name of a count
-            self._retry_at = self._clock() + PAUSE
+            self._pause.begin()
             self._on_error()
             return None
-        self._retry_at = None
+        self._pause.end()
         return refused
 
     async def _count(self, incoming: Incoming) -> Whole | None:
@@ -82,15 +82,6 @@ class RateLimit:
                 left = await self._cache.get_ttl(key)
                 return _refused(limit, max(1, left))  # a minute that ended just now has no TTL any more
         return None
-
-    def _admits(self) -> bool:
-        if self._retry_at is None:
-            return True
-        now = self._clock()
-        if now < self._retry_at:
-            return False
-        self._retry_at = now + PAUSE  # one tries, the others wait for how it fares
-        return True
 
     def _address(self, incoming: Incoming) -> str:
         return keyed_hash(self._secret, "whoever is at", neighbourhood(incoming.peer))

@@ -34,6 +34,7 @@ from typing import Protocol, TypeVar
 
 from policies.model import EVERYTHING, Entry, Fence, Live, Lookup, Survey
 from proxy.errors import StoreError, StoreFullError
+from proxy.pause import Pause
 from proxy.stores import Echoes, Landings, Shelf, Store, Sweep
 from proxy.stores.allowance import unhurried
 
@@ -81,11 +82,10 @@ class FailOpen:
         self._backend = backend
         self._clock = clock
         self._on_error = on_error
-        self._pause = pause
+        self._pause = Pause(pause, clock)
         self._doubt = doubt  # three times as long as the others take to try again
         self._doubted_until: float | None = None
         self._failed = asyncio.Event()
-        self._retry_at: float | None = None  # None: the last operation went well
         self._owed = 0  # invalidations that were not recorded, of all time ...
         self._paid = 0  # ... and how many of them were made good: one that fails meanwhile stays owed
         self._drops_owed: dict[str, None] = {}  # in order of arrival
@@ -99,7 +99,7 @@ class FailOpen:
         """How the store is (proxy.health)."""
         if self._owed > self._paid or self._drops_owed:
             return State.OWING
-        if self._retry_at is not None:
+        if self._pause.is_on:
             return State.OPEN
         return State.DOUBTED if self._doubts() else State.OK
 
@@ -146,7 +146,7 @@ class FailOpen:
     async def repeat(self) -> float | None:
         """Invalidate what is due; tell in how many seconds to come again, which is also how a debt is paid in time."""
         coming = await self._attempt("repeat", self._backend.repeat, None)
-        return coming if self._retry_at is None else max(0.0, self._retry_at - self._clock())
+        return self._pause.left if self._pause.is_on else coming
 
     async def forget(self, pattern: str) -> int:
         """Drop answers by pattern, or raise StoreError: then some may be gone and some not."""
@@ -211,7 +211,7 @@ class FailOpen:
                 self._owed += 1
 
     async def _attempt(self, operation: str, deed: Callable[[], Awaitable[T]], otherwise: T) -> T:
-        if not self._admits():
+        if not self._pause.admits():
             return otherwise
         try:
             await self._pay()
@@ -225,15 +225,6 @@ class FailOpen:
         self._succeeded()
         return otherwise if self.state is State.OWING else result  # owed since we asked
 
-    def _admits(self) -> bool:
-        if self._retry_at is None:
-            return True
-        now = self._clock()
-        if now < self._retry_at:
-            return False
-        self._retry_at = now + self._pause  # one tries, the others wait for how it fares
-        return True
-
     async def _pay(self) -> None:
         if (owed := self._owed) > self._paid:
             await self._backend.invalidate({EVERYTHING})
@@ -246,8 +237,8 @@ class FailOpen:
             self._landings_owed.pop(key, None)
 
     def _succeeded(self) -> None:
-        if self._retry_at is not None:
-            self._retry_at = None
+        if self._pause.is_on:
+            self._pause.end()
             self._failed.clear()
             self._doubted_until = self._clock() + self._doubt
 
@@ -257,7 +248,7 @@ class FailOpen:
         return self._doubted_until is not None
 
     def _fail(self, operation: str) -> None:
-        self._retry_at = self._clock() + self._pause
+        self._pause.begin()
         self._failed.set()
         self._on_error(operation)
 
