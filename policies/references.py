@@ -84,11 +84,12 @@ def _utf8(text: str) -> str:
     return text.encode("latin-1").decode(errors="replace")
 
 
-# The scans. Each begins with a literal, which makes it fast, and allows for white space where JSON does.
+# The scans. Each begins with a literal, which makes it fast, and allows for white space where JSON does. What is
+# possessive is single characters alone: Python before 3.11.5 loses its place in possessive groups (gh-106052).
 
-_KEY = r"[A-Z][A-Z0-9_]*+(?:-[0-9]++)?+"
-_STRING = r'"((?:[^"\\]++|\\.)*+)"'
-_SELF = r'(?:"(?:self|expand)"\s*:\s*"[^"]*"\s*,\s*){0,2}+'
+_KEY = r"[A-Z][A-Z0-9_]*+(?:-[0-9]++)?"
+_STRING = r'"([^"\\]*+(?:\\.[^"\\]*+)*)"'
+_SELF = r'(?:"(?:self|expand)"\s*:\s*"[^"]*"\s*,\s*){0,2}'
 
 Names = tuple[str] | tuple[str, str]
 """What an object calls an entity: one tag, or two (by id, by key)."""
@@ -122,7 +123,7 @@ def _entity(number: str, key: str) -> Names:
 
 
 _MEMBER = re.compile(
-    rf'Id"(?<=([A-Za-z]{{5}})Id")\s*:\s*"?([^\s",}}\]]++)"?+(?:\s*,\s*"(?:issue|project)Key"\s*:\s*"({_KEY})")?+'
+    rf'Id"(?<=([A-Za-z]{{5}})Id")\s*:\s*"?([^\s",}}\]]++)"?+(?:\s*,\s*"(?:issue|project)Key"\s*:\s*"({_KEY})")?'
 )
 _MEMBERS = {
     "count": "user",
@@ -152,7 +153,7 @@ def _members(text: str) -> Iterator[Names]:
 _LINK = re.compile(
     r"/rest/(?:servicedeskapi|[a-z-]+/[0-9a-z.]+)/"
     r"(?:(issue|epic|request|project|version|component|filter|sprint|board)/([\w-]+)"
-    rf'|user\?([^"]*)"(?:\s*,\s*"name"\s*:\s*"[^"]*"\s*,\s*"key"\s*:\s*{_STRING})?+)',
+    rf'|user\?([^"]*)"(?:\s*,\s*"name"\s*:\s*"[^"]*"\s*,\s*"key"\s*:\s*{_STRING})?)',
     re.ASCII,
 )
 _ISSUES = frozenset({"issue", "epic", "request"})
@@ -196,7 +197,7 @@ def _rendered(text: str) -> Iterator[str]:
 
 
 _NAME = rf'\s*"(?:name|key)"\s*:\s*{_STRING}'
-_BARE_USER = re.compile(rf"\{{{_NAME}(?:\s*,{_NAME})?+")
+_BARE_USER = re.compile(rf"\{{{_NAME}(?:\s*,{_NAME})?")
 _ROLE_ACTOR = re.compile(rf'-role-actor"\s*,{_NAME}')
 
 
