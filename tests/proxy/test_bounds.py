@@ -19,16 +19,10 @@ from proxy.stores.ledger import Ledger
 from proxy.stores.live import Register
 from proxy.stores.memory import MemoryStore
 from proxy.watch import Watch
+from tests.clocks import Clock
 
 MOST = 100
 FLOOD = range(3 * MOST)
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -12,18 +12,12 @@ from proxy.changes import Changes
 from proxy.errors import StoreError
 from proxy.recent import Recent
 from proxy.stores.memory import MemoryStore
+from tests.clocks import Clock
 
 SETTLE = (2.0, 10.0, 30.0)
 DONE = issue_view({"status": {"id": "3", "name": "Done"}, "project": {"key": "PROJ"}}, id="10001", key="PROJ-1")
 CREATED = Change(frozenset({"issue:10001", "issue:PROJ-1", "issues"}), (Changed(None, DONE),))
 NO_MORE = Live("search:1", "status = Done", 60.0)
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 class Slow(MemoryStore):

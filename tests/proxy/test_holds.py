@@ -7,18 +7,12 @@ import pytest
 from policies.throttle import LONGEST
 from proxy.holds import Holds
 from proxy.stores.memory import MemoryStore
-
-
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self):
-        return self.now
+from tests.clocks import Clock
 
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 @pytest.fixture

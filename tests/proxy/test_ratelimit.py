@@ -1,7 +1,5 @@
 """Counting a client's requests, when the clock moves and when the store fails."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from policies import links
@@ -10,14 +8,7 @@ from proxy.errors import StoreError
 from proxy.incoming import Body, Incoming
 from proxy.ratelimit import RateLimit
 from proxy.service import AsyncCacheService, Memory
-
-
-@dataclass
-class Clock:
-    now: float = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clocks import Clock
 
 
 @pytest.fixture

@@ -1,11 +1,5 @@
 from proxy.recent import Recent
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
+from tests.clocks import Clock
 
 
 def test_the_latest_changes_come_first_and_names_that_are_no_ids_not_at_all():

@@ -15,16 +15,10 @@ from proxy.poll import Failed, Outcome, Poll, Polled
 from proxy.repair import Repair
 from proxy.stores.memory import MemoryStore
 from proxy.watch import LOOKS, Watch
+from tests.clocks import Clock
 
 TERMS = Terms(interval=60.0, overlap=120.0)
 BEGIN = 1_000_000.0
-
-
-class Clock:
-    now = BEGIN
-
-    def __call__(self):
-        return self.now
 
 
 class Asked:
@@ -75,7 +69,7 @@ class Process:
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(BEGIN)
 
 
 @pytest.fixture
@@ -324,7 +318,7 @@ async def test_pages_of_data_center_are_followed_by_count():
         Reply(200, {"startAt": 0, "total": 3, "issues": [issue(1), issue(2)]}),
         Reply(200, {"startAt": 2, "total": 3, "issues": [issue(3)]}),
     )
-    polled = await Poll(jira, "Basic abc", cloud=False, clock=Clock()).ask(4)
+    polled = await Poll(jira, "Basic abc", cloud=False, clock=Clock(BEGIN)).ask(4)
     assert polled == Polled(tuple(Found(str(n), f"PROJ-{n}", 10.0) for n in (1, 2, 3)))
     assert [path for _, path, _, _ in jira.asked] == ["/rest/api/2/search"] * 2
     assert [query.get("startAt") for _, _, query, _ in jira.asked] == [None, "2"]
@@ -338,7 +332,7 @@ async def test_pages_of_cloud_are_followed_by_token():
         Reply(200, {"issues": [issue(1)], "nextPageToken": "t/1"}),
         Reply(200, gzip.compress(said), content_encoding="gzip"),
     )
-    polled = await Poll(jira, "Bearer x", cloud=True, clock=Clock()).ask(3)
+    polled = await Poll(jira, "Bearer x", cloud=True, clock=Clock(BEGIN)).ask(3)
     assert isinstance(polled, Polled)
     assert [each.id for each in polled.found] == ["1", "2"]
     assert [(path, query.get("nextPageToken")) for _, path, query, _ in jira.asked] == [
@@ -349,7 +343,7 @@ async def test_pages_of_cloud_are_followed_by_token():
 
 async def test_pages_are_not_turned_without_end():
     jira = Jira(*(Reply(200, {"issues": [issue(n)], "nextPageToken": str(n)}) for n in range(99)))
-    polled = await Poll(jira, "Bearer x", cloud=True, clock=Clock()).ask(3)
+    polled = await Poll(jira, "Bearer x", cloud=True, clock=Clock(BEGIN)).ask(3)
     assert not polled.whole
     assert len(jira.asked) == 10
 
@@ -377,26 +371,28 @@ async def test_pages_are_not_turned_without_end():
     ],
 )
 async def test_an_answer_that_tells_nothing_is_a_failure(reply, failure):
-    assert await Poll(Jira(reply), "Basic abc", cloud=False, clock=Clock()).ask(3) == failure
+    assert await Poll(Jira(reply), "Basic abc", cloud=False, clock=Clock(BEGIN)).ask(3) == failure
 
 
 async def test_the_projects_of_what_changed_are_kept(process):
     project = {"id": "7", "key": "PROJ", "name": "The Project"}
     shown = issue(1)
     shown["fields"]["project"] = project
-    polled = await Poll(Jira(Reply(200, {"issues": [shown, issue(2)]})), "Basic abc", cloud=True, clock=Clock()).ask(3)
+    polled = await Poll(
+        Jira(Reply(200, {"issues": [shown, issue(2)]})), "Basic abc", cloud=True, clock=Clock(BEGIN)
+    ).ask(3)
     assert polled.projects == {"PROJ": project}
 
 
 async def test_a_failure_on_a_later_page_is_a_failure_of_the_poll():
     jira = Jira(Reply(200, {"issues": [issue(1)], "nextPageToken": "t"}), Reply(500))
-    assert await Poll(jira, "Basic abc", cloud=True, clock=Clock()).ask(3) == Failed(Outcome.UNREACHABLE)
+    assert await Poll(jira, "Basic abc", cloud=True, clock=Clock(BEGIN)).ask(3) == Failed(Outcome.UNREACHABLE)
 
 
 @pytest.mark.parametrize("status", [404, 405, 410])
 async def test_a_jira_that_is_of_the_other_kind_is_asked_as_such_the_next_time(status):
     jira = Jira(Reply(status), Reply(200, {"issues": []}))
-    poll = Poll(jira, "Basic abc", cloud=False, clock=Clock())
+    poll = Poll(jira, "Basic abc", cloud=False, clock=Clock(BEGIN))
     assert await poll.ask(3) == Failed(Outcome.UNREADABLE)
     assert await poll.ask(3) == Polled(())
     assert [path for _, path, _, _ in jira.asked] == ["/rest/api/2/search", "/rest/api/3/search/jql"]

@@ -14,20 +14,13 @@ from proxy.report import BOUNDS, NAMED, OUTCOMES, Part, Report, Seen, bucket, me
 from proxy.stores.failopen import State
 from proxy.stores.memory import MemoryStore
 from proxy.tally import Tally
+from tests.clocks import Clock
 
 NOON = 1_800_000_000.0
 ENTRY = Entry(200, (), b"{}", "identity", '"e"', (), stored=0.0, ttl=60.0, keep=60.0)
 
 
 LIMITS = {"state": "ok", "breaker": "closed", "held": {}, "in_flight": 1, "queued": 2}
-
-
-class Clock:
-    def __init__(self, now=NOON):
-        self.now = now
-
-    def __call__(self):
-        return self.now
 
 
 def gauges(state="ok", **told):
@@ -48,7 +41,7 @@ def ask(tally, why="fresh", *, tenant="default", type_="issue", route="/issue/{i
 
 
 def test_a_report_tells_what_happened_since_the_last_one():
-    clock = Clock()
+    clock = Clock(NOON)
     tally = new_tally(clock)
     ask(tally, caller="aa")
     ask(tally, "miss", seconds=0.3, waited=0.25)
@@ -65,7 +58,7 @@ def test_a_report_tells_what_happened_since_the_last_one():
 
 
 def test_a_report_says_of_which_time_it_is():
-    clock = Clock()
+    clock = Clock(NOON)
     tally = new_tally(clock)
     clock.now += 1.5
     report = tally.take()
@@ -110,13 +103,13 @@ def test_no_why_is_without_an_outcome():
     ],
 )
 def test_a_call_is_saved_where_the_answer_was_there(why, waited, saved):
-    tally = new_tally(Clock())
+    tally = new_tally(Clock(NOON))
     ask(tally, why, waited=waited)
     assert bool(tally.take().parts["default"].spent().get("issue", {}).get("saved")) == saved
 
 
 def test_a_change_is_told_with_what_it_made_old_the_issues_first():
-    tally = new_tally(Clock())
+    tally = new_tally(Clock(NOON))
     tally.change("default", "webhook", {"search:ab", "issues", "project:PROJ", "issue:PROJ-1"})
     assert tally.take().parts["default"].changes == [
         Seen(NOON, "webhook", ["issue:PROJ-1", "project:PROJ", "issues", "search:ab"])
@@ -124,7 +117,7 @@ def test_a_change_is_told_with_what_it_made_old_the_issues_first():
 
 
 def test_of_very_much_that_changes_some_is_told_and_all_is_counted():
-    tally = new_tally(Clock())
+    tally = new_tally(Clock(NOON))
     tally.change("default", "write", {f"issue:P-{number}" for number in range(NAMED + 7)})
     for _ in range(NAMED + 5):
         tally.change("default", "write", {"issue:P-1"})
@@ -134,7 +127,7 @@ def test_of_very_much_that_changes_some_is_told_and_all_is_counted():
 
 
 def test_a_report_fits_through_a_pipe():
-    clock = Clock()
+    clock = Clock(NOON)
     tally = new_tally(clock, types={"issue": 3})
     ask(tally, caller="aa")
     ask(tally, "miss", waited=0.25)
@@ -149,7 +142,7 @@ def test_a_report_fits_through_a_pipe():
 
 
 def test_a_report_does_not_grow_with_the_traffic():
-    tally = new_tally(Clock())
+    tally = new_tally(Clock(NOON))
     for number in range(5000):
         ask(tally, caller=f"{number % 2500:08x}")
         ask(tally, caller=f"{number % 50:08x}")
@@ -161,7 +154,7 @@ def test_a_report_does_not_grow_with_the_traffic():
 
 
 async def test_a_report_is_handed_over_each_second():
-    clock, reports = Clock(), []
+    clock, reports = Clock(NOON), []
 
     class Enough(Exception):  # noqa: N818 - it is no error
         pass
@@ -286,7 +279,7 @@ def test_an_hour_is_kept_and_no_more():
 
 
 def test_a_tenant_is_told_of_by_itself_and_with_all():
-    history, clock = History(), Clock()
+    history, clock = History(), Clock(NOON)
     tally = new_tally(clock)
     ask(tally, tenant="a")
     ask(tally, tenant="b")
@@ -302,7 +295,7 @@ def test_a_tenant_is_told_of_by_itself_and_with_all():
 
 
 def test_only_so_many_changes_are_remembered():
-    history, clock = History(), Clock()
+    history, clock = History(), Clock(NOON)
     tally = new_tally(clock)
     for number in range(KEPT_CHANGES + 20):
         tally.change("default", "write", {f"issue:A-{number}"})
@@ -313,7 +306,7 @@ def test_only_so_many_changes_are_remembered():
 
 
 def test_what_several_processes_hold_adds_up_and_the_worst_state_counts():
-    history, clock = History(), Clock()
+    history, clock = History(), Clock(NOON)
     for process, state in (("1", "ok"), ("2", "owing"), ("3", "open")):
         history.add(new_tally(clock, process, state=state, entries=5, types={"issue": 3, "search": 2}).take())
     shown = history.present("default")["gauges"]
@@ -322,7 +315,7 @@ def test_what_several_processes_hold_adds_up_and_the_worst_state_counts():
 
 
 def test_a_process_that_is_gone_holds_nothing():
-    history, clock = History(), Clock()
+    history, clock = History(), Clock(NOON)
     history.add(new_tally(clock, "1", entries=5).take())
     clock.now += SILENT
     history.add(new_tally(clock, "2", entries=7).take())
@@ -330,7 +323,7 @@ def test_a_process_that_is_gone_holds_nothing():
 
 
 def test_of_what_all_see_alike_the_last_word_counts():
-    history, clock = History(), Clock()
+    history, clock = History(), Clock(NOON)
     for process, healthy in (("2", False), ("1", True)):
         clock.now += 1
         history.add(new_tally(clock, process, channel={"healthy": healthy}).take())
@@ -338,7 +331,7 @@ def test_of_what_all_see_alike_the_last_word_counts():
 
 
 def test_of_governors_the_one_in_trouble_is_told_with_the_calls_of_all():
-    history, clock = History(), Clock()
+    history, clock = History(), Clock(NOON)
     held = {"state": "throttled", "held": {"all": 7.0}}
     for process, limits in (("1", LIMITS), ("2", LIMITS | held), ("3", LIMITS | {"state": "near-limit"})):
         history.add(new_tally(clock, process, limits=limits).take())
@@ -347,7 +340,7 @@ def test_of_governors_the_one_in_trouble_is_told_with_the_calls_of_all():
 
 
 async def test_a_gauge_reads_what_a_store_holds():
-    store = MemoryStore(max_bytes=10**6, clock=Clock())
+    store = MemoryStore(max_bytes=10**6, clock=Clock(NOON))
     fence = (await store.read("issue:A-1:x")).fence
     for key in ("issue:A-1:x", "issue:A-2:x", "search:jql:y"):
         await store.write(key, ENTRY, fence)

@@ -20,6 +20,7 @@ from proxy.rules import rulebook as whole_rulebook
 from proxy.signatures import is_signed
 from proxy.stores.memory import MemoryStore
 from proxy.webhooks import REMEMBERED, Delivery, Desk, Outcome, Webhooks
+from tests.clocks import Clock
 
 SECRET = "of the tests"
 LIMIT = 10_000
@@ -45,13 +46,6 @@ class Changes:
         self.recorded.append(change)
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
 class Listener:
     async def heard(self, change, body):
         pass
@@ -62,7 +56,7 @@ class Receiver:
 
     def __init__(self, rules):
         self.changes = Changes()
-        self.clock = Clock()
+        self.clock = Clock(0.0)
         self.metrics = Metrics()
         self.shelf = MemoryStore(max_bytes=10**6, clock=self.clock)
         secrets = (("acme", SECRET), ("open", None))

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 
 import pytest
 import redis.asyncio
@@ -15,16 +14,7 @@ from proxy.stores.memory import MemoryStore
 from proxy.stores.redis import RedisStore, connect
 from proxy.stores.sealing import Sealing
 from proxy.stores.tiered import Tiered
-
-
-@dataclass
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now: float = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clocks import Clock
 
 
 @pytest.fixture

@@ -7,23 +7,17 @@ import json
 import pytest
 from aiohttp import web
 
+from tests.clocks import Clock
+
 pytestmark = pytest.mark.usefixtures("both_ways")
 
 ISSUE = "/rest/api/2/issue/PROJ-1"
 NAMED = {"X-AUSERNAME": "alice"}
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 @pytest.fixture

@@ -6,16 +6,10 @@ import pytest
 from aiohttp import web
 
 from proxy.webhooks import is_signed
+from tests.clocks import Clock
 
 ISSUE = "/rest/api/2/issue/PROJ-1"
 NAMED = {"X-AUSERNAME": "alice"}
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture
@@ -87,7 +81,7 @@ async def test_a_path_that_jira_may_read_in_another_way_is_neither_kept_nor_answ
 
 
 async def test_a_revoked_credential_is_believed_no_longer_than_its_lease(new_proxy, origin):
-    clock = Clock()
+    clock = Clock(1_800_000_000.0)
     tenants = {"default": {"upstream": origin.url, "lease": "60s"}}
     proxy = await new_proxy(clock=clock, world={"steady": clock}, tenants=tenants)
     origin.issue("PROJ-1", "for alice and bob")

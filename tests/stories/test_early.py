@@ -5,23 +5,17 @@ import asyncio
 import pytest
 from aiohttp import web
 
+from tests.clocks import Clock
+
 ISSUE = "/rest/api/2/issue/PROJ-1"
 TTL = 60.0
 ALMOST = TTL - 0.0001  # far less than any answer takes is left
 WRITTEN = {"fields": {"summary": "written"}}
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -10,28 +10,11 @@ from email.utils import formatdate
 import pytest
 from aiohttp import web
 
+from tests.clocks import World
+
 ISSUE, OTHER = "/rest/api/2/issue/PROJ-1", "/rest/api/2/issue/PROJ-2"
 PROJECT = "/rest/api/2/project/PROJ"
 SEARCH = "/rest/api/2/search"
-
-
-class World:
-    """A clock that sleeping puts forward, and no chance."""
-
-    def __init__(self):
-        self.now = 1_750_000_000.0
-        self.slept = []
-
-    def __call__(self):
-        return self.now
-
-    async def sleep(self, seconds):
-        self.slept.append(round(seconds, 3))
-        self.now += seconds
-        await asyncio.sleep(0)
-
-    def draw(self):
-        return 1.0
 
 
 @pytest.fixture

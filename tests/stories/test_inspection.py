@@ -6,16 +6,10 @@ import pytest
 
 from policies.model import Why
 from proxy.words import MEANINGS, cause, meaning
+from tests.clocks import Clock
 
 ISSUE = "/rest/api/2/issue/PROJ-1"
 SEARCH = "/rest/api/2/search?jql=project%20=%20PROJ"
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture
@@ -48,7 +42,7 @@ def now(ask, session):
 @pytest.fixture
 async def clocked(new_proxy, origin):
     origin.issue("PROJ-1", "a")
-    clock = Clock()
+    clock = Clock(1_800_000_000.0)
     proxy = await new_proxy(clock=clock)
     proxy.clock = clock
     return proxy

@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from policies.http_date import spelled
+from tests.clocks import Clock
 
 THING = "/rest/app/1/things/9"
 ROUTES = [
@@ -23,17 +24,9 @@ BEGAN = 1_700_000_000.0
 LONG_AGO = spelled(BEGAN - 100_000)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = BEGAN
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(BEGAN)
 
 
 @pytest.fixture(params=["memory", "near", "redis"])

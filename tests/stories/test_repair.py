@@ -9,6 +9,8 @@ from urllib.parse import parse_qs
 import pytest
 from aiohttp import web
 
+from tests.clocks import Clock
+
 pytestmark = pytest.mark.usefixtures("both_ways")
 
 SEARCH = "/rest/api/2/search"
@@ -20,13 +22,6 @@ PROJECT = {"id": "1", "key": "PROJ", "name": "The Project"}
 LABELLED = {"field": "labels", "fieldId": "labels", "from": None, "fromString": "", "to": None, "toString": "new"}
 PLAIN = 300.0
 BEGIN = 1_800_000_000.0
-
-
-class Clock:
-    now = BEGIN
-
-    def __call__(self):
-        return self.now
 
 
 def written(moment):
@@ -82,7 +77,7 @@ class Jira:
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(BEGIN)
 
 
 @pytest.fixture

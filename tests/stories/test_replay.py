@@ -11,26 +11,21 @@ from click.testing import CliRunner
 
 from proxy.access import AccessLog
 from proxy.cli import main
+from tests.clocks import Clock
 
 ISSUE = "/rest/api/2/issue/PROJ-1"
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self):
-        return self.now
+BEGAN = 1_800_000_000.0
 
 
 @pytest.fixture
 async def logged(monkeypatch, new_proxy, origin, tmp_path):
     """Have a proxy log an hour: two people read an issue every two minutes, and a write changes it once."""
-    stream, clock = io.StringIO(), Clock()
+    stream, clock = io.StringIO(), Clock(BEGAN)
     monkeypatch.setattr("proxy.app.AccessLog", partial(AccessLog, stream=stream))
     origin.issue("PROJ-1", "one")
     proxy = await new_proxy(clock=clock, fast_lane=False, tenants={"default": {"upstream": origin.url, "lease": "1d"}})
     for minute in range(0, 60, 2):
-        clock.now = Clock.now + minute * 60
+        clock.now = BEGAN + minute * 60
         for user in ("alice", "bob"):
             await proxy.get(ISSUE, user)
         if minute == 30:

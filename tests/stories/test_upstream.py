@@ -13,6 +13,7 @@ import trustme
 from aiohttp import web
 
 from proxy.errors import ConfigError
+from tests.clocks import Clock
 
 ISSUE = "/rest/api/2/issue/PROJ-1"
 PAGE = "/browse/PROJ-1"
@@ -205,14 +206,6 @@ async def test_a_body_that_is_not_what_it_says_reaches_the_client_and_is_not_kep
 # old answers stand in ------------------------------------------------------------------------------------------------
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def failing(status: int, **headers: str):
     return lambda asked: web.json_response(
         {"errorMessages": ["no"]}, status=status, headers={"X-AUSERNAME": "alice"} | headers
@@ -226,7 +219,7 @@ def break_off(asked):
 
 @pytest.mark.parametrize("failure", [failing(500), failing(503), failing(429), break_off], ids=repr)
 async def test_an_old_answer_stands_in_when_jira_fails(new_proxy, origin, failure):
-    clock = Clock()
+    clock = Clock(1_000_000.0)
     proxy = await new_proxy(clock=clock, policies={"issue": {"ttl": "1m", "stale_if_error": "1h"}})
     origin.issue("PROJ-1", "as it was")
     fresh = await proxy.get(ISSUE)
@@ -238,7 +231,7 @@ async def test_an_old_answer_stands_in_when_jira_fails(new_proxy, origin, failur
 
 
 async def test_an_old_answer_stands_in_when_jira_takes_too_long(new_proxy, origin):
-    clock = Clock()
+    clock = Clock(1_000_000.0)
     proxy = await new_proxy(clock=clock, timeouts={"read": "100ms"})
     origin.issue("PROJ-1", "as it was")
     await proxy.get(ISSUE)
@@ -248,7 +241,7 @@ async def test_an_old_answer_stands_in_when_jira_takes_too_long(new_proxy, origi
 
 
 async def test_an_answer_that_is_too_old_does_not_stand_in(new_proxy, origin):
-    clock = Clock()
+    clock = Clock(1_000_000.0)
     proxy = await new_proxy(clock=clock, policies={"issue": {"ttl": "1m", "stale_if_error": "1h"}})
     origin.issue("PROJ-1", "as it was")
     await proxy.get(ISSUE)
