@@ -14,7 +14,7 @@ from typing import Any, assert_never
 from policies import canon, searches, vary
 from policies.addressed import addressed
 from policies.callers import Anonymous, Caller, Credentialed, Untrackable, identify, lock, partition
-from policies.calls import Call, call_of, client
+from policies.calls import call_of, client
 from policies.decide import Decision, Fetch, Forward, Refuse, Serve, age_of, decide, in_force, lifetime, stands_until
 from policies.directives import asked
 from policies.http_freshness import ruling
@@ -149,9 +149,9 @@ class Journey:
             case Read():
                 return await self._read(incoming, match, caller, rulebook)
             case Write():
-                return await self._finish(self._write(incoming, match, rulebook))
+                return await self._finish(self._write(incoming, match, caller, rulebook))
             case Pass(why=why):
-                return await self._forward(incoming, match, why)
+                return await self._forward(incoming, match, caller, why)
             case never:
                 assert_never(never)
 
@@ -203,21 +203,21 @@ class Journey:
 
     async def _read(self, incoming: Incoming, read: Read, caller: Caller, rules: Rulebook) -> Answer:
         if isinstance(caller, Untrackable):
-            return await self._forward(incoming, read, caller.why)
+            return await self._forward(incoming, read, caller, caller.why)
         request = incoming.request
         if read.body_matters:
             body = await incoming.body.peek(self._crew.max_body)
             if body is None:
-                return await self._forward(incoming, read, Why.UNREADABLE_BODY)
+                return await self._forward(incoming, read, caller, Why.UNREADABLE_BODY)
             request = replace(request, body=body)
         read, live = searches.live(request, read)
         attempt: Attempt | Answer = Attempt()
         while isinstance(attempt, Attempt):
             question = await self._question(incoming, request, read, caller, rules, apart=attempt.apart)
             if question is None:
-                return await self._forward(incoming, read, Why.UNREADABLE_BODY)
+                return await self._forward(incoming, read, caller, Why.UNREADABLE_BODY)
             if question.key in self._too_large:
-                return await self._forward(incoming, read, Why.TOO_LARGE)
+                return await self._forward(incoming, read, caller, Why.TOO_LARGE)
             question, found = await self._look_up(question, live, attempt)
             attempt = await self._act(incoming, question, found, attempt)
         return attempt
@@ -308,7 +308,7 @@ class Journey:
                 fence = await self._forced(question, found) if decision.why is Why.REFRESH else found.fence
                 return await self._fetch(incoming, question, decision, fence, attempt)
             case Forward(why):
-                return await self._forward(incoming, question.read, why)
+                return await self._forward(incoming, question.read, question.caller, why)
             case Refuse(why):
                 return answers.error(504, "no fresh answer is cached, and the request allows no other", why)
             case never:
@@ -375,7 +375,7 @@ class Journey:
             return attempt.alone()
         if trip.settlement is None:
             self._remember_too_large(question.key)
-            return await self._forward(incoming, question.read, Why.TOO_LARGE)
+            return await self._forward(incoming, question.read, question.caller, Why.TOO_LARGE)
         if trip.key is not None:
             incoming.notes.asked_for(trip.key)
         if boarded.led and trip.fetched is not None:
@@ -435,14 +435,11 @@ class Journey:
 
     # what goes through ------------------------------------------------------------------------------------------------
 
-    async def _forward(self, incoming: Incoming, match: Match, why: Why) -> Answer:
-        return await relay.forward(self._crew.governor, self._call(incoming, match), incoming, why, self._crew.max_body)
+    async def _forward(self, incoming: Incoming, match: Match, caller: Caller, why: Why) -> Answer:
+        call = call_of(match, incoming.request, caller, self._crew.secret)
+        return await relay.forward(self._crew.governor, call, incoming, why, self._crew.max_body)
 
-    def _call(self, incoming: Incoming, match: Match) -> Call:
-        secret = self._crew.secret
-        return call_of(match, incoming.request, identify(incoming.request, secret), secret)
-
-    async def _write(self, incoming: Incoming, write: Write, rulebook: Rulebook) -> Answer:
+    async def _write(self, incoming: Incoming, write: Write, caller: Caller, rulebook: Rulebook) -> Answer:
         """Pass a write on. However it ends, what it may have changed is old before the client hears of it.
 
         Only one that surely never reached Jira has changed nothing: it leaves what could stand in while Jira is down.
@@ -453,7 +450,8 @@ class Journey:
         named: list[str] = []
         certain, sent = False, True
         try:
-            reply = await relay.send(self._crew.governor, self._call(incoming, write), incoming)
+            call = call_of(write, incoming.request, caller, self._crew.secret)
+            reply = await relay.send(self._crew.governor, call, incoming)
             named = addressed(self._crew.governor.base, incoming.request.path, reply.headers)
             # A gateway that has lost its patience with Jira does not know either what becomes of the write.
             certain = reply.status < SERVER_ERROR
