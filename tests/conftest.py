@@ -6,14 +6,17 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
+from policies.model import Policy
+from policies.rulebook import Rulebook
 from proxy import logs
 
 STARTS_WITHIN = 10.0
@@ -88,6 +91,29 @@ def new_tenant() -> Callable[[], str]:
 @pytest.fixture
 def tenant(new_tenant: Callable[[], str]) -> str:
     return new_tenant()
+
+
+class ReadOnce:
+    """Compiles equal rows once, whoever asks: that takes longer than all else at a proxy's start."""
+
+    def __init__(self) -> None:
+        self._known: dict[object, Rulebook] = {}
+
+    def load(self, resources: str, events: str, policies: Mapping[str, Policy], routes: Sequence[Any]) -> Rulebook:
+        rows = resources, events, tuple(policies.items()), repr(routes)
+        if rows not in self._known:
+            self._known[rows] = Rulebook.load(resources, events, policies, routes)
+        return self._known[rows]
+
+
+@pytest.fixture(scope="session")
+def read_once() -> ReadOnce:
+    return ReadOnce()
+
+
+@pytest.fixture(autouse=True)
+def _rows_are_read_once(monkeypatch: pytest.MonkeyPatch, read_once: ReadOnce) -> None:
+    monkeypatch.setattr("proxy.rules.Rulebook", read_once)
 
 
 # Passwords, tokens and keys that the tests use, as they are and as they are sent. Nobody ever writes them down.

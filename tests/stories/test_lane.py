@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import re
+from copy import copy
 
 import pytest
 
@@ -301,7 +302,7 @@ async def test_a_reload_closes_every_shortcut(new_proxy, origin, talk, lane):
     taken = len(lane)
     app = proxy.running.app
     for tenant in app.tenants.all:
-        tenant.journey.follow(rulebook(app.config))
+        tenant.journey.follow(copy(rulebook(app.config)))
     await say(PLAIN)
     assert len(lane) == taken > 0
 
