@@ -4,5 +4,6 @@ local ledger, since = open(), {}
 if tonumber(ARGV[2]) == ledger.incarnation then
   since = redis.call('ZRANGEBYSCORE', key, '(' .. ARGV[3], '+inf', 'WITHSCORES')
 end
+require_writable()
 local last = redis.pcall('XREVRANGE', changes, '+', '-', 'COUNT', 1)
 return {ledger.incarnation, ledger.stamp, math.max(ledger.floor, ledger.swept), last[1] and last[1][1] or '0-0', since}

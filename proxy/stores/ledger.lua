@@ -30,9 +30,12 @@ local function run_id()
   return (tonumber(string.sub(process, 1, 12), 16) + tonumber(string.sub(history, 1, 12), 16)) % 2 ^ 48
 end
 
--- A server without room refuses what may need more of it, unless its script has written before; so this writes nothing.
--- What is invalidated must not live on for want of memory, and the ledger is bounded.
-local function insist()
+-- Write nothing, which costs no replica and no file anything, for two things that come of it.
+-- A server that takes no writes (it became a replica, has too few of its own, or its disk fails it) refuses this too, and
+-- does not learn what is made old meanwhile: who tells that something is true must have come this far.
+-- A server without room refuses what may need more of it, unless its script has written before: what is made old must
+-- not live on for want of memory, and the ledger is bounded.
+local function require_writable()
   redis.call('ZREM', key, '')
 end
 
@@ -146,7 +149,7 @@ end
 -- Give packed tags the next stamp; the ledger remembers `limit` of them.
 local function hit(ledger, packed, limit)
   ledger.stamp = ledger.stamp + 1
-  insist()
+  require_writable()
   set_special(STAMP, ledger.stamp)
   each_chunk(packed, function(tags)
     local scored = {}

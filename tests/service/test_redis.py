@@ -325,6 +325,17 @@ def test_a_refusal_of_redis_is_a_failure_too(redis_server):
         assert cache.get("a") == 1
 
 
+def test_a_redis_that_takes_no_writes_vouches_for_nothing(redis_server):
+    with create_redis_client(redis_server.url) as client:
+        cache = CacheService(client)
+        cache.set("a", 1, tags=["t"])
+        client.config_set("min-replicas-to-write", 1)
+        cache.invalidate(["t"])
+        assert cache.get("a") is None
+        client.config_set("min-replicas-to-write", 0)
+        assert cache.get("a") == 1, "what was not recorded is the caller's to repeat"
+
+
 def test_a_service_works_again_as_soon_as_redis_does(redis_server):
     with create_redis_client(redis_server.url) as client:
         cache = CacheService(client)

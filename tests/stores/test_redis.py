@@ -379,6 +379,30 @@ async def test_a_redis_without_room_keeps_nothing_new_and_still_records_what_is_
     assert not (await store.read("other")).alive
 
 
+@pytest.mark.parametrize(
+    ("trouble", "relief"),
+    [
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+        ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
+    ],
+)
+async def test_a_redis_that_takes_no_writes_vouches_for_nothing(redis_server, make_store, make_entry, trouble, relief):
+    store = make_store(redis_server.url)
+    ear = store.ear()
+    await fill(store, make_entry("a"))
+    async with redis.asyncio.Redis.from_url(redis_server.url) as client:
+        await client.execute_command(*trouble.split())
+        # Another process may have tried this in vain, which nobody would know.
+        with pytest.raises(StoreError, match=r"^invalidate: "):
+            await store.invalidate(["a"])
+        with pytest.raises(StoreError, match=r"^read: "):
+            await store.read(KEY)
+        with pytest.raises(StoreError, match=r"^hear: "):
+            await ear.hear(None)
+        await client.execute_command(*relief.split())
+    assert (await store.read(KEY)).entry is not None
+
+
 async def test_a_server_that_does_not_say_which_run_it_is_is_not_used(redis_server, make_store):
     async with redis.asyncio.Redis.from_url(redis_server.url) as client:
         await client.execute_command("ACL", "SETUSER", "default", "-info")
