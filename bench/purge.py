@@ -12,6 +12,7 @@ import redis
 from bench import peers
 from bench.tables import Table
 from policies.model import EVERYTHING, Entry
+from policies.tags import Tags
 from proxy.stores.memory import MemoryStore
 from proxy.stores.redis import RedisStore, connect
 
@@ -40,7 +41,7 @@ def _row(name: str, seconds: tuple[float, float]) -> tuple[str, ...]:
 
 def _entry() -> Entry:
     headers = (("Content-Type", "application/json;charset=UTF-8"),)
-    return Entry(200, headers, b"{}", "identity", '"e"', TAGS, stored=time.time(), ttl=3600, keep=7200)
+    return Entry(200, headers, b"{}", "identity", '"e"', Tags.of(TAGS), stored=time.time(), ttl=3600, keep=7200)
 
 
 async def _in_memory() -> tuple[float, float]:
@@ -52,7 +53,7 @@ async def _in_memory() -> tuple[float, float]:
     async def fill(start: int, end: int) -> None:
         for number in range(start, end):
             tags = (f"issue:PROJ-{number}", *TAGS)
-            await store.write(f"issue:PROJ-{number}:v", replace(entry, tags=tags), fence)
+            await store.write(f"issue:PROJ-{number}:v", replace(entry, tags=Tags.of(tags)), fence)
 
     gc.disable()  # it would go through the million again and again while they are made
     try:

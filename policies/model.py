@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from types import MappingProxyType
 
+from policies.tags import Tags
+
 EVERYTHING = "*"
 """The tag every entry carries, so that one invalidation can make a whole tenant old."""
 
@@ -226,7 +228,7 @@ class Entry:
     body: bytes
     coding: str  # "identity" or "gzip": how `body` is coded
     etag: str
-    tags: tuple[str, ...]
+    tags: Tags
     stored: float
     ttl: float
     keep: float  # for how long it is of any use: the TTL and the longer of the stale windows

@@ -4,7 +4,7 @@ Times are Unix seconds. Bounded: a row of numbers for each tenant and STEP, and 
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from policies.callers import Credentialed
@@ -112,7 +112,7 @@ class History:
         """Tell the changes of one tenant, or of EVERYBODY, the oldest first."""
         yield from (change for change in self._changes if tenant in (EVERYBODY, change["tenant"]))
 
-    def culprit(self, tenant: str, tags: Collection[str], since: float) -> dict[str, Any] | None:
+    def culprit(self, tenant: str, tags: Iterable[str], since: float) -> dict[str, Any] | None:
         """Find the first change since a moment that made old what carries `tags`; None if it is not remembered."""
         carried = frozenset(tags)
         return next(

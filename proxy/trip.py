@@ -25,6 +25,7 @@ from policies.references import references
 from policies.searches import ISSUES, SEARCHES
 from policies.settle import Fail, Failure, Keep, Settlement, settle
 from policies.settle import Reply as LawReply
+from policies.tags import Tags
 from proxy.answers import Fetched, Packed, Pairs, TooLargeError, aside, decoded, is_json_answer, pack, parsed
 from proxy.errors import UpstreamError
 from proxy.flights import Landing, Seal
@@ -290,7 +291,7 @@ class Travel:
             body=packed.body,
             coding=packed.coding,
             etag=conditional.etag(plain),
-            tags=(*self._tags(question.read, plain), itself(key or "")),
+            tags=Tags.of((*self._tags(question.read, plain), itself(key or ""))),
             stored=now - keep.age,
             ttl=keep.ttl,
             keep=keep.keep,

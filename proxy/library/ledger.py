@@ -5,11 +5,11 @@ from collections.abc import Collection, Mapping
 from policies.model import EVERYTHING, Fence
 from policies.names import Names
 from policies.searches import SEARCHES, of_write
+from policies.tags import Tags
 from proxy.library.keys import Keys
 from proxy.library.steps import Run, Steps, Word
 from proxy.library.trouble import Trouble, fails_as
 from proxy.library.values import Sealed
-from proxy.stores.coding import pack_tags
 from proxy.stores.ledger import new_incarnation
 
 NEVER = Fence(-1, -1)
@@ -27,7 +27,7 @@ def checked(tags: Collection[str]) -> frozenset[str]:
 
 def completed(tags: Collection[str]) -> bytes:
     """Give a value's tags the others that an answer of Jira would carry beside them, and pack them."""
-    return pack_tags(sorted(Names().for_answer(tags, ()) | {EVERYTHING}))
+    return Tags.of(sorted(Names().for_answer(tags, ()) | {EVERYTHING})).packed
 
 
 def concerned(tags: Collection[str]) -> frozenset[str]:
@@ -58,7 +58,7 @@ class Ledger:
 
     def hit(self, tags: Collection[str]) -> Steps[None]:
         """Make these old and no others. Raises StoreError."""
-        yield self._run("invalidate", pack_tags(sorted(tags)), _TAGS_REMEMBERED)
+        yield self._run("invalidate", Tags.of(sorted(tags)).packed, _TAGS_REMEMBERED)
 
     def judge(self, values: Collection[Sealed]) -> Steps[list[int]]:
         """Tell of each value whether it is still true. Raises StoreError."""

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, assert_never, cast
 
 from policies.model import Fence
+from policies.tags import Tags
 from proxy.errors import StoreError
 from proxy.library.steps import Commands, Run, Trip, Word
 from proxy.library.values import Sealed
-from proxy.stores.coding import unpack_tags
 from proxy.stores.glob import compile_glob
 from proxy.stores.ledger import Ledger, new_incarnation
 from proxy.stores.lru import Lru
@@ -135,7 +135,7 @@ class Memory:
         self, ledger: Ledger, names: tuple[str, ...], incarnation: Word, stamp: Word, tags: bytes, *lives: Any
     ) -> bool:
         fence = ledger.fence if incarnation == "" else Fence(cast(int, incarnation), cast(int, stamp))
-        alive = ledger.is_true(fence, unpack_tags(tags))
+        alive = ledger.is_true(fence, Tags.read(tags))
         if alive:
             values = lives[::2]
             for name, coded, life in zip(names[-len(values) :], values, lives[1::2], strict=True):
@@ -144,10 +144,10 @@ class Memory:
 
     def _judge(self, ledger: Ledger, _names: tuple[str, ...], *words: Any) -> list[bool]:
         each = zip(words[::3], words[1::3], words[2::3], strict=True)
-        return [ledger.is_true(Fence(incarnation, stamp), unpack_tags(tags)) for incarnation, stamp, tags in each]
+        return [ledger.is_true(Fence(incarnation, stamp), Tags.read(tags)) for incarnation, stamp, tags in each]
 
     def _fence(self, ledger: Ledger, _names: tuple[str, ...]) -> tuple[int, int]:
         return ledger.fence.incarnation, ledger.fence.stamp
 
     def _invalidate(self, ledger: Ledger, _names: tuple[str, ...], tags: bytes, _remembered: int) -> None:
-        ledger.invalidate(unpack_tags(tags))
+        ledger.invalidate(Tags.read(tags))

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from policies.model import Fence
-from proxy.stores.coding import pack_tags, unpack_tags
+from policies.tags import Tags
 
 MARK = b"\x01"
 """Begins a sealed value; no JSON begins so. keep.lua writes the same."""
@@ -56,7 +56,7 @@ class Sealed:
     @property
     def tags(self) -> tuple[str, ...]:
         """The tags, one by one."""
-        return unpack_tags(self.packed_tags)
+        return tuple(Tags.read(self.packed_tags))
 
     def pack(self) -> bytes:
         """Write it all, in the form of keep.lua."""
@@ -66,7 +66,7 @@ class Sealed:
 
 def seal(coded: bytes, fence: Fence, tags: Collection[str]) -> Sealed:
     """Seal a value that was computed behind `fence`."""
-    return Sealed(fence, pack_tags(tags), coded)
+    return Sealed(fence, Tags.of(tags).packed, coded)
 
 
 def unseal(raw: bytes | None) -> Sealed | None:

@@ -1,13 +1,12 @@
 """An entry as bytes and back. The body is never coded: it goes in and comes out as it is."""
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from typing import Any
 
 from policies.model import Entry, Live, Origin
-
-BREAK = "\n"
+from policies.tags import Tags
 
 
 def pack_key(key: str) -> bytes:
@@ -15,26 +14,9 @@ def pack_key(key: str) -> bytes:
     return key.encode(errors="surrogatepass")
 
 
-def pack_tags(tags: Collection[str]) -> bytes:
-    """Write tags one a line, which the scripts can read without a parser.
-
-    A tag with a line break in it becomes two, in entries and invalidations alike, so it makes more old, never less.
-    Lone surrogates pass: what a request's path decodes to may hold them.
-    """
-    return "".join(tag + BREAK for tag in tags).encode(errors="surrogatepass")
-
-
 def unpack_tag(packed: bytes) -> str:
     """Read one tag as the ledger holds it."""
     return packed.decode(errors="surrogatepass")
-
-
-def unpack_tags(packed: bytes) -> tuple[str, ...]:
-    """Read what `pack_tags` wrote. Raises ValueError on anything else."""
-    *tags, rest = unpack_tag(packed).split(BREAK)
-    if rest:
-        raise ValueError("the last tag has no end")
-    return tuple(tags)
 
 
 def pack_head(entry: Entry) -> bytes:
@@ -58,7 +40,7 @@ def unpack_entry(packed_tags: bytes, head: bytes, body: bytes) -> Entry:
             body=body,
             coding=str(coding),
             etag=str(etag),
-            tags=unpack_tags(packed_tags),
+            tags=Tags.read(packed_tags),
             stored=float(stored),
             ttl=float(ttl),
             keep=float(keep),

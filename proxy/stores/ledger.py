@@ -4,7 +4,7 @@ ledger.lua is the same rule for the processes that share a Redis. Neither ever r
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from secrets import randbits
 
 from policies.model import Fence
@@ -35,19 +35,25 @@ class Ledger:
         return (
             fence.incarnation == self.fence.incarnation
             and fence.stamp >= self._floor
-            and all(self._stamps.get(tag, 0) <= fence.stamp for tag in tags)
+            and self._untouched(fence.stamp, tags)
         )
+
+    def _untouched(self, stamp: int, tags: Iterable[str]) -> bool:
+        tags = tuple(tags)
+        # Nearly always none was ever invalidated, and that is told without a look at each.
+        return self._stamps.keys().isdisjoint(tags) or all(self._stamps.get(tag, 0) <= stamp for tag in tags)
 
     def takes(self, fence: Fence) -> bool:
         """Tell whether what was asked for behind `fence` may be kept: nothing from before the last sweep may."""
         return fence.stamp >= self._swept
 
-    def invalidate(self, tags: Collection[str]) -> None:
+    def invalidate(self, tags: Iterable[str]) -> None:
         """Give `tags` the next stamp, which makes everything old that was fetched before and carries one of them."""
         self.learn(self.fence.stamp + 1, tags)
 
-    def learn(self, stamp: int, tags: Collection[str]) -> None:
+    def learn(self, stamp: int, tags: Iterable[str]) -> None:
         """Take in that `tags` were invalidated at `stamp`, which is not before what was learnt last."""
+        tags = tuple(tags)
         if tags or stamp != self.fence.stamp:
             self.fence = Fence(self.fence.incarnation, stamp)
         for tag in tags:

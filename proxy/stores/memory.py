@@ -7,6 +7,7 @@ from itertools import count
 from math import ceil
 
 from policies.model import EVERYTHING, Entry, Fence, Live, Lookup, Survey
+from policies.tags import Tags
 from proxy.stores.coding import pack_key
 from proxy.stores.glob import compile_glob
 from proxy.stores.ledger import Ledger, new_incarnation
@@ -105,7 +106,7 @@ class MemoryStore:
 
     async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:
         unseen = () if surveyed is None else self._since(surveyed)
-        self._ledger.invalidate({*tags, *(live.tag for live in unseen)})
+        self._ledger.invalidate(Tags.of([*tags, *(live.tag for live in unseen)]))
 
     async def survey(self, since: Fence | None) -> Survey:
         now = self._ledger.fence
@@ -168,7 +169,7 @@ class MemoryStore:
     def _register(self, live: Live) -> None:
         now = self._clock()
         if self._queries.is_due(live, now):
-            self._ledger.invalidate(self._queries.add(live, self._ledger.fence.stamp + 1, now))
+            self._ledger.invalidate(Tags.of(self._queries.add(live, self._ledger.fence.stamp + 1, now)))
 
     def _since(self, fence: Fence | None) -> tuple[Live, ...]:
         known = fence is not None and fence.incarnation == self._ledger.fence.incarnation

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from policies import early
 from policies.model import Entry, Fence, Lookup
-from proxy.stores.coding import BREAK
 from proxy.stores.hearing import Hearing
 from proxy.stores.ledger import Ledger
 from proxy.stores.lru import LruByKind
@@ -15,7 +14,6 @@ from proxy.stores.memory import size_of
 @dataclass(slots=True)
 class _Kept:
     entry: Entry
-    tags: list[str]  # as the far store has them, where a line break parts a tag in two
     fence: Fence  # the entry was true at this moment; moves on with each look that finds it still is
     found: Lookup | None = None  # what the last look found, for as long as nothing is heard after it
 
@@ -77,7 +75,7 @@ class Near:
             return None
         heard = ledger.fence
         if kept.found is None or kept.found.fence is not heard:
-            if not ledger.is_true(kept.fence, kept.tags):
+            if not ledger.is_true(kept.fence, kept.entry.tags):
                 self._answers.drop(key)
                 return None
             if kept.fence.stamp < heard.stamp:
@@ -95,8 +93,7 @@ class Near:
         if held is None or held.entry.stored <= entry.stored or self.find(key) is None:
             # When it may have to be fetched early, somebody else may have done so: the far store knows.
             fresh_for = min(entry.keep, entry.stored + early.calm(entry.ttl, entry.cost) - self._unix())
-            kept = _Kept(entry, BREAK.join(entry.tags).split(BREAK), fence)
-            self._answers.put(key, kept, size_of(key, entry), fresh_for)
+            self._answers.put(key, _Kept(entry, fence), size_of(key, entry), fresh_for)
 
     def clear(self) -> None:
         """Forget everything, also what was heard."""

@@ -28,10 +28,11 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from policies.model import Entry, Fence, Live, Lookup, Survey
+from policies.tags import Tags
 from proxy.errors import ConfigError
 from proxy.stores import clients
 from proxy.stores.clients import AsyncClient
-from proxy.stores.coding import pack_head, pack_key, pack_live, pack_tags, unpack_entry, unpack_live
+from proxy.stores.coding import pack_head, pack_key, pack_live, unpack_entry, unpack_live
 from proxy.stores.glob import escape
 from proxy.stores.hearing import Ear
 from proxy.stores.ledger import new_incarnation
@@ -126,7 +127,7 @@ class RedisStore:
         return bool(await self._run("write", *stamped, key=key))
 
     async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:
-        await self._run("invalidate", pack_tags(tags), self._limits[0], *_fence(surveyed))
+        await self._run("invalidate", Tags.of(tags).packed, self._limits[0], *_fence(surveyed))
 
     async def survey(self, since: Fence | None) -> Survey:
         incarnation, stamp, whole, tags, texts = await self._run("survey", *_fence(since))
@@ -135,7 +136,7 @@ class RedisStore:
 
     async def postpone(self, tags: Collection[str], delays: Collection[float], surveyed: Fence | None = None) -> None:
         fence = " ".join(map(str, _fence(surveyed)))
-        await self._run("postpone", pack_tags(tags), f"{token_hex(8)} {fence}", *map(_milliseconds, delays))
+        await self._run("postpone", Tags.of(tags).packed, f"{token_hex(8)} {fence}", *map(_milliseconds, delays))
 
     async def repeat(self) -> float | None:
         coming = await self._run("repeat", self._limits[0])
@@ -226,7 +227,7 @@ class RedisStore:
         return f"{self._prefix}claim:{key}"
 
     def _pack(self, key: str, entry: Entry, lock: bytes) -> tuple[bytes, bytes, bytes]:
-        tags = pack_tags(entry.tags)
+        tags = entry.tags.packed
         head = self._sealing.seal(pack_head(entry), self._place(key, tags), lock)
         return tags, head, self._sealing.seal(entry.body, self._place(key, tags, head), lock)
 

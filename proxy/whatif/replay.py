@@ -14,6 +14,7 @@ from policies.decide import Fetch, LastResort, Serve, age_of, decide, in_force
 from policies.login import Accepted
 from policies.model import Entry, Fence, Freshness, Lookup, Policy, Why
 from policies.settle import Keep, Reply, settle
+from policies.tags import Tags
 from proxy.whatif.figures import Figures
 from proxy.whatif.trace import Asked
 
@@ -116,6 +117,6 @@ def _entry(asked: Asked, policy: Policy, *, stored: float) -> Entry | None:
     reply = Reply(status, {"content-type": "application/json"}, b"", readable=True)
     match settle(reply, Accepted(""), None, policy, asked.type):
         case Keep(ttl, keep):
-            return Entry(status, (), b"", "identity", "", (), stored, ttl, keep)
+            return Entry(status, (), b"", "identity", "", Tags(), stored, ttl, keep)
         case _:
             return None

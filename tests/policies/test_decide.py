@@ -6,11 +6,12 @@ from policies.decide import Decision, Fetch, Forward, LastResort, Refuse, Serve,
 from policies.directives import Asked
 from policies.http_freshness import ruling
 from policies.model import Entry, Fence, Freshness, Lookup, Origin, Policy, Why
+from policies.tags import Tags
 
 NOW = 1_000_000.0
 FENCE = Fence(1, 7)
 POLICY = Policy(ttl=300, stale_while_revalidate=60, stale_if_error=3600, negative_ttl=30)
-ENTRY = Entry(200, (), b"{}", "identity", '"e"', ("*",), stored=NOW, ttl=300, keep=3900)
+ENTRY = Entry(200, (), b"{}", "identity", '"e"', Tags.of("*"), stored=NOW, ttl=300, keep=3900)
 NOTHING = Asked()
 
 

@@ -6,6 +6,7 @@ from policies.callers import Anonymous, Audience, Credentialed, audience, partit
 from policies.http_date import spelled
 from policies.http_freshness import Arrival, Usable, initial_age, lifetime, ruling, usable
 from policies.model import Entry, Origin, Policy, Scope, Why
+from policies.tags import Tags
 
 NOW = 1_700_000_000.0
 ARRIVED = Arrival(NOW, 0.0)
@@ -240,12 +241,12 @@ def test_an_answer_that_comes_old_has_used_up_a_part_of_its_life():
 
 
 def test_the_origins_terms_rule_in_the_place_of_the_policys():
-    entry = Entry(200, (), b"", "identity", '"e"', (), stored=NOW, ttl=60, keep=60, origin=Origin(stale_if_error=5))
+    entry = Entry(200, (), b"", "identity", '"e"', Tags(), stored=NOW, ttl=60, keep=60, origin=Origin(stale_if_error=5))
     ruled = ruling(Policy(ttl=1, stale_if_error=3600), entry)
     assert (ruled.ttl, ruled.stale_if_error) == (60, 5)
 
 
 def test_the_policy_rules_what_was_kept_by_it():
-    entry = Entry(200, (), b"", "identity", '"e"', (), stored=NOW, ttl=60, keep=60)
+    entry = Entry(200, (), b"", "identity", '"e"', Tags(), stored=NOW, ttl=60, keep=60)
     assert ruling(POLICY, entry) is POLICY
     assert ruling(POLICY, None) is POLICY

@@ -8,11 +8,12 @@ from policies.http_freshness import Arrival
 from policies.login import Accepted, Refused, Silent
 from policies.model import Entry, Freshness, Origin, Policy, Why
 from policies.settle import Fail, Failure, Keep, Relay, Reply, StandIn, settle
+from policies.tags import Tags
 
 POLICY = Policy(ttl=300, stale_while_revalidate=60, stale_if_error=3600, negative_ttl=30)
 JSON = {"content-type": "application/json;charset=UTF-8"}
 GOOD = Reply(200, JSON, b"{}", readable=True)
-OLD = Entry(200, (), b"{}", "identity", '"e"', ("*",), stored=0, ttl=300, keep=3900)
+OLD = Entry(200, (), b"{}", "identity", '"e"', Tags.of("*"), stored=0, ttl=300, keep=3900)
 IN = Accepted("alice")
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from policies.model import Entry, Origin
+from policies.tags import Tags
 from policies.validation import conditions, confirms, updated, validatable
 
 DATE, LATER = "Tue, 14 Nov 2023 22:13:20 GMT", "Tue, 14 Nov 2023 23:13:20 GMT"
@@ -11,7 +12,7 @@ HEADERS = (("Content-Type", "image/png"), ("Cache-Control", "max-age=60"), ("X-A
 
 def entry(status=200, coding="identity", **terms):
     origin = Origin(**terms) if terms else None
-    return Entry(status, HEADERS, b"", coding, '"ours"', (), stored=0, ttl=60, keep=60, origin=origin)
+    return Entry(status, HEADERS, b"", coding, '"ours"', Tags(), stored=0, ttl=60, keep=60, origin=origin)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from policies.change import Change, Changed
 from policies.jql import issue_view
 from policies.model import EVERYTHING, Entry, Live
 from policies.names import Names
+from policies.tags import Tags
 from proxy.changes import Changes
 from proxy.errors import StoreError
 from proxy.recent import Recent
@@ -36,7 +37,7 @@ class Slow(MemoryStore):
 
 
 def an_entry(live):
-    return Entry(200, (), b"{}", "identity", '"e"', (live.tag, "searches", EVERYTHING), 0.0, 60.0, 60.0)
+    return Entry(200, (), b"{}", "identity", '"e"', Tags.of((live.tag, "searches", EVERYTHING)), 0.0, 60.0, 60.0)
 
 
 async def fill(store, live):

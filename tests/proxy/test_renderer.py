@@ -2,10 +2,11 @@
 
 from policies.links import site
 from policies.model import Entry
+from policies.tags import Tags
 from proxy.answers import Renderer
 
 BODY = b'{"errorMessages":[]}'
-ENTRY = Entry(404, (), BODY, "identity", '"tag"', (), stored=0, ttl=1, keep=1)
+ENTRY = Entry(404, (), BODY, "identity", '"tag"', Tags(), stored=0, ttl=1, keep=1)
 
 
 def test_names_of_the_proxy_weigh_too():

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from policies.model import Entry, Why
+from policies.tags import Tags
 from proxy.busiest import MOST, Busiest
 from proxy.gauges import EVERYBODY, Gauge, read
 from proxy.history import COLUMNS, HOUR, KEPT_CHANGES, SILENT, STEP, History, savings
@@ -17,7 +18,7 @@ from proxy.tally import Tally
 from tests.clocks import Clock
 
 NOON = 1_800_000_000.0
-ENTRY = Entry(200, (), b"{}", "identity", '"e"', (), stored=0.0, ttl=60.0, keep=60.0)
+ENTRY = Entry(200, (), b"{}", "identity", '"e"', Tags(), stored=0.0, ttl=60.0, keep=60.0)
 
 
 LIMITS = {"state": "ok", "breaker": "closed", "held": {}, "in_flight": 1, "queued": 2}

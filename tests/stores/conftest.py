@@ -10,6 +10,7 @@ from fakeredis._commands import command  # fakeredis offers no public way to tea
 from fakeredis.commands_mixins.server_mixin import ServerCommandsMixin
 
 from policies.model import EVERYTHING, Entry, Live, Lookup
+from policies.tags import Tags
 from proxy.stores.memory import MemoryStore
 from proxy.stores.redis import RedisStore, connect
 from proxy.stores.sealing import Sealing
@@ -31,7 +32,7 @@ def an_entry(*tags: str, body: bytes = b"{}", keep: float = 300.0, **fields) -> 
         "stored": 1_700_000_000.25,
         "ttl": 60.0,
     }
-    return Entry(**{**defaults, **fields}, body=body, tags=(*tags, EVERYTHING), keep=keep)
+    return Entry(**{**defaults, **fields}, body=body, tags=Tags.of((*tags, EVERYTHING)), keep=keep)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from policies.model import EVERYTHING, Entry, Fence, Live
+from policies.tags import Tags
 from proxy.errors import StoreError
 from proxy.stores.failopen import FailOpen
 from proxy.stores.ledger import Ledger, new_incarnation
@@ -391,7 +392,7 @@ class Coherence(RuleBasedStateMachine):
         ]
         tags = (trip.key, EVERYTHING) if query is None else (trip.key, *shown, EVERYTHING)
         body = json.dumps(trip.seen).encode()
-        return Entry(200, (), body, "identity", etag, tags, stored=0.0, ttl=60.0, keep=60.0)
+        return Entry(200, (), body, "identity", etag, Tags.of(tags), stored=0.0, ttl=60.0, keep=60.0)
 
     def check_truth(self, trip, entry):
         assert entry == self.entry_of(trip, entry.etag), "the entry is not what was kept"

@@ -57,6 +57,13 @@ async def test_an_invalidation_leaves_entries_without_the_tag_alone(store, make_
     assert (await store.read(KEY)).alive
 
 
+@pytest.mark.parametrize("hit", ["issue:A\nB", "issue:A", "B"])
+async def test_a_tag_with_a_line_break_is_hit_whole_and_by_its_parts(store, make_entry, hit):
+    await fill(store, make_entry("issue:A\nB"))
+    await store.invalidate([hit])
+    assert not (await store.read(KEY)).alive
+
+
 async def test_one_tag_makes_everything_old(store, make_entry):
     await fill(store, make_entry())
     await store.invalidate({EVERYTHING})
