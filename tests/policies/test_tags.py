@@ -24,5 +24,5 @@ def test_lone_surrogates_pass():
 
 @pytest.mark.parametrize("packed", [b"issue:PROJ-1", b"a\nb", b"\xff\n", b"a\n\xc3"])
 def test_bytes_that_are_no_tags_are_refused(packed):
-    with pytest.raises(ValueError)
+    with pytest.raises(ValueError):
         Tags.read(packed)
