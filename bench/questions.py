@@ -38,9 +38,9 @@ def repeats(coding: str) -> Iterator[bytes]:
 
 
 def everything(coding: str) -> Iterator[bytes]:
-    """Ask all that `mix` asks, once."""
-    asked = product(range(URLS), range(READERS))
-    return (head(path(url), caller=_caller(url, reader), coding=coding) for url, reader in asked)
+    """Ask all that `mix` asks, three times: a miss, a hit, and a hit that may be known again."""
+    asked = product(range(3), range(URLS), range(READERS))
+    return (head(path(url), caller=_caller(url, reader), coding=coding) for _, url, reader in asked)
 
 
 def mix(coding: str, dice: Random, times: int) -> list[bytes]:

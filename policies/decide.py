@@ -109,12 +109,12 @@ def in_force(policy: Policy, stored: float, trusted_since: float | None) -> Poli
     return replace(policy, ttl=policy.ttl_with_webhooks)
 
 
-def age_of(entry: Entry, now: float) -> float:
-    """Tell how many seconds ago `entry` was stored.
+def age_of(stored: float, now: float) -> float:
+    """Tell how many seconds ago an answer was `stored`.
 
     One from the future was stored by another clock, or before ours was set back: it is as likely to be too old.
     """
-    return abs(now - entry.stored)
+    return abs(now - stored)
 
 
 def lifetime(entry: Entry, policy: Policy) -> float:
@@ -123,7 +123,7 @@ def lifetime(entry: Entry, policy: Policy) -> float:
 
 
 def _last_resort(why: Why, entry: Entry | None, policy: Policy, now: float) -> LastResort | None:
-    if entry is None or not _may_stand_in(entry, policy, lifetime(entry, policy) - age_of(entry, now)):
+    if entry is None or not _may_stand_in(entry, policy, lifetime(entry, policy) - age_of(entry.stored, now)):
         return None
     if why is Why.INVALIDATED and policy.serve_invalidated_on_error:
         return LastResort(entry, Why.INVALIDATED_ERROR)
@@ -141,7 +141,7 @@ def _by_entry(asked: Asked, found: Lookup, policy: Policy, now: float, *, leased
         return Fetch(Why.MISS if entry is None else Why.INVALIDATED)
     if not leased:
         return Fetch(Why.NO_LEASE)
-    age = age_of(entry, now)
+    age = age_of(entry.stored, now)
     left = lifetime(entry, policy) - age
     fallback = entry if _may_stand_in(entry, policy, left) else None
     if asked.max_age is not None and age > asked.max_age:

@@ -216,7 +216,7 @@ class Origin:
     selected: str = ""  # ... and the keyed hash of what they said (policies.vary)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Entry:
     """A kept answer of Jira, links as Jira wrote them. Times are seconds; `stored` is Unix time of Jira's answer.
 

@@ -16,6 +16,7 @@ import click
 import orjson
 
 from policies.cachestatus import HITS
+from policies.decide import age_of
 from policies.model import Why
 from proxy.logs import coloured, for_people
 from proxy.notes import Answered, Notes
@@ -31,14 +32,30 @@ _ORDER = ("tenant", "type", "caller", "age", "upstream_ms", "bytes", "request_id
 
 
 class Again:
-    """An answer that is given again and again: what is told of it each time, but for when, how old and how fast."""
+    """An answer that is given again and again: what is told of it each time, but for when, how old and how fast.
 
-    __slots__ = ("answered", "line", "notes", "saved")
+    It was `stored` at a time (Unix), and `client` is who asks for it. `touch` is to be called once it was given lately,
+    and `saved` to be told how many times all those were given that are `alike`: they are counted together.
+    """
 
-    def __init__(self, answered: Answered, notes: Notes, saved: Callable[[int], None]) -> None:
+    __slots__ = ("alike", "answered", "line", "notes", "saved", "stored", "touch")
+
+    def __init__(
+        self,
+        answered: Answered,
+        notes: Notes,
+        *,
+        stored: float,
+        client: str,
+        touch: Callable[[], None],
+        saved: Callable[[int], None],
+    ) -> None:
         self.answered = answered
         self.notes = notes
-        self.saved = saved  # to be told how often no call of Jira was needed
+        self.stored = stored
+        self.touch = touch
+        self.saved = saved
+        self.alike = answered.why, notes.tenant, notes.type, notes.route, notes.caller, client
         self.line: str | None = None
 
 
@@ -67,10 +84,11 @@ class AccessLog:
         if self.wants(answered.why, notes.key):
             self._add(self._write(self._line(answered, notes, now)))
 
-    def repeat(self, again: Again, age: float, seconds: float, now: float) -> None:
-        """Have a line written of an answer that was given `again`, when it was `age` seconds old."""
+    def repeat(self, again: Again, seconds: float, now: float) -> None:
+        """Have a line written of an answer that was given `again` at `now`, in so many seconds."""
         if not self.wants(again.answered.why, again.notes.key):
             return
+        age = age_of(again.stored, now)
         if self._write is not _json:
             self.tell(again.answered._replace(seconds=seconds), replace(again.notes, age=age), now)
             return

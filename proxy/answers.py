@@ -206,7 +206,7 @@ def from_entry(
         *(relayed(entry.headers, site) if entry.origin else entry.headers),
         *sending.private,
         ("ETag", _etag(entry, rendered)),
-        ("Age", str(int(age_of(entry, now)))),
+        ("Age", str(int(age_of(entry.stored, now)))),
         ("Cache-Status", status_line),
     ]
     if entry.status == OK and _unchanged(entry, rendered, request, now):

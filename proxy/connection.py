@@ -1,8 +1,9 @@
 """A client's connection, with a fast lane for requests that came before and were hits.
 
-Such a request is answered in the very callback that its bytes arrive in, before there is a request object, a task or a
-response. It takes the lane only when it is all there is: alone and whole in one piece of data, no request before it
-unanswered, no answer unsent. Everything else takes the ordinary way, and so does each request that has no shortcut yet.
+Such a request is answered in the very callback that its bytes arrive in, before it is parsed: there is no request
+object, no task and no response. It takes the lane only when it is all there is: alone and whole in one piece of data,
+no request before it unanswered, no answer unsent. Everything else takes the ordinary way, and so does each request
+that has no shortcut yet.
 
 What is used here of aiohttp's own parts is no public interface: `proxy.lane_check` tries at the start whether it is as
 we know it, and pyproject.toml names the versions that it was read in.
@@ -19,7 +20,6 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from proxy.framing import HEAD_END, Framing, Message, Parsed
 from proxy.guard import Guard, Guarded
 from proxy.lane import Lane, Sole
-from proxy.shortcut import Shortcut
 
 Handler = Callable[[web.BaseRequest], Any]
 
@@ -41,8 +41,10 @@ class Connection(Guarded):
 
     def data_received(self, data: bytes) -> None:
         if self._lane is not None and self._place.between and self._is_idle():
-            shortcut = self._lane.by_bytes(data)
-            if shortcut is not None and self._take(self._lane, shortcut):
+            answer = self._lane.answer(data)
+            if answer is not None:
+                cast("asyncio.Transport", self.transport).write(answer)
+                self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
                 return
         super().data_received(data)
 
@@ -51,35 +53,14 @@ class Connection(Guarded):
         sole = self._sole
         return sole if sole is not None and sole.message.raw_headers is request.raw_headers else None
 
-    def _look(self, data: bytes, parsed: Parsed) -> Parsed:
-        """See what was made of `data` before anybody else does, and answer it here if that can be done."""
-        messages, _, _ = parsed
+    def _look(self, data: bytes, messages: Sequence[Message]) -> None:
+        """See what the parser found in `data` before anybody else does."""
         between, self._sole = self._place.between, None
         self._place.move(data, messages)
-        if not (data and between and self._place.between) or len(messages) != 1:
-            return parsed
-        message, body = messages[0]
-        if body is not EMPTY_PAYLOAD:
-            return parsed
-        self._sole = Sole(data, message)
-        return self._answered(self._sole, parsed)
-
-    def _answered(self, sole: Sole, parsed: Parsed) -> Parsed:
-        if self._lane is None or not self._is_idle():
-            return parsed
-        shortcut = self._lane.by_message(sole)
-        if shortcut is None or not self._take(self._lane, shortcut):
-            return parsed
-        cast("Framing", self._parser).message_consumed()
-        return (), False, b""
-
-    def _take(self, lane: Lane, shortcut: Shortcut) -> bool:
-        sent = lane.answer(shortcut)
-        if sent is None or self.transport is None:
-            return False
-        self.transport.write(sent.head + sent.body)
-        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        return True
+        if data and between and self._place.between and len(messages) == 1:
+            message, body = messages[0]
+            if body is EMPTY_PAYLOAD:
+                self._sole = Sole(data, message)
 
     def _is_idle(self) -> bool:
         """Tell whether aiohttp waits for the next request, and the client has taken every answer."""
@@ -88,35 +69,35 @@ class Connection(Guarded):
             waiter is not None
             and not waiter.done()
             and not (self._messages or self._paused or self._force_close or self._close or self._upgraded)
+            and self.transport is not None
         )
 
 
 class Place:
-    """Where in the stream of its requests a connection is, as far as that can be told from outside the parser."""
+    """Where in the stream of its requests a connection is, as far as that can be told from outside the parser.
 
-    __slots__ = ("_in_head", "_owed")
+    `between` tells whether the next byte begins a request, for sure.
+    """
+
+    __slots__ = ("_owed", "between")
 
     def __init__(self) -> None:
-        self._in_head = False
+        self.between = True
         # Bytes of a body that are still to come; None when nobody can tell any more.
         self._owed: int | None = 0
-
-    @property
-    def between(self) -> bool:
-        """Whether the next byte begins a request, for sure."""
-        return self._owed == 0 and not self._in_head
 
     def move(self, data: bytes, messages: Sequence[Message]) -> None:
         """Go on by `data`, in which the parser found the heads of `messages`."""
         if self._owed is None or not data:
             return
+        in_head = False
         if self._owed:
             self._owed = self._owed - len(data) if not messages and len(data) <= self._owed else None
         elif messages:
-            self._in_head = False
             self._owed = _owed(data, messages)
         else:
-            self._in_head = True
+            in_head = True
+        self.between = self._owed == 0 and not in_head
 
 
 class Listener(web.Server):
@@ -135,12 +116,14 @@ class Listener(web.Server):
 class _Watched:
     """A connection's framing, and somebody who looks at what it has read before anybody else does."""
 
-    def __init__(self, framing: Framing, look: Callable[[bytes, Parsed], Parsed]) -> None:
+    def __init__(self, framing: Framing, look: Callable[[bytes, Sequence[Message]], None]) -> None:
         self._framing = framing
         self._look = look
 
     def feed_data(self, data: bytes) -> Parsed:
-        return self._look(data, self._framing.feed_data(data))
+        parsed = self._framing.feed_data(data)
+        self._look(data, parsed[0])
+        return parsed
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._framing, name)

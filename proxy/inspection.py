@@ -123,7 +123,7 @@ class Inspector:
             "status": entry.status,
             "bytes": len(entry.body),
             "coding": entry.coding,
-            "age": age_of(entry, self._clock()),
+            "age": age_of(entry.stored, self._clock()),
             "left": foreseen.left,
             "alive": foreseen.alive,
             "tags": sorted(entry.tags),

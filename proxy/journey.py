@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, assert_never
+from weakref import ReferenceType, ref
 
 from policies import canon, searches, vary
 from policies.addressed import addressed
@@ -66,13 +67,14 @@ class Crew:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A decision to serve `entry`, which is fresh for `lifetime` seconds, and what it rests on besides.
+    """A decision to serve `entry`, `stored` at a time (Unix) and fresh for `lifetime` seconds, and what it rests on.
 
-    That is the caller's lease, since when webhooks are trusted, and the time (Unix) when it was made and until when all
-    this leads to a hit.
+    That is the caller's lease, since when webhooks are trusted, and the time when it was made and until when all this
+    leads to a hit. It holds no entry that the store has forgotten.
     """
 
-    entry: Entry
+    entry: ReferenceType[Entry]
+    stored: float
     why: Why
     lifetime: float
     lease: Lease | None
@@ -157,7 +159,7 @@ class Journey:
 
     # at once ----------------------------------------------------------------------------------------------------------
 
-    def glance(self, question: Question) -> Standing | None:
+    def glance(self, question: Question) -> tuple[Entry, Standing] | None:
         """Decide a question by what is at hand, without waiting for anything; None unless that makes it a hit."""
         found, lease = self._crew.store.glance(question.key), self._lease_at_hand(question)
         if found is None or question.rules is not self._crew.rulebook or not _allows(lease, question):
@@ -168,28 +170,44 @@ class Journey:
         decision = self._decide(question, found, draw=0.0)
         if not isinstance(decision, Serve) or decision.refresh:
             return None
-        policy, now = self._policy(question, decision.entry), self._crew.clock()
+        return decision.entry, self._standing(question, decision, lease)
+
+    def _standing(self, question: Question, decision: Serve, lease: Lease | None) -> Standing:
+        entry, policy, now = decision.entry, self._policy(question, decision.entry), self._crew.clock()
         until = stands_until(decision, asked(question.request, policy.directives), policy, now)
-        trusted, fresh = self._crew.watch.trusted_since(), lifetime(decision.entry, policy)
-        return Standing(decision.entry, decision.why, fresh, lease, trusted, now, until)
+        return Standing(
+            ref(entry),
+            entry.stored,
+            decision.why,
+            lifetime(entry, policy),
+            lease,
+            self._crew.watch.trusted_since(),
+            since=now,
+            until=until if lease is None else min(until, lease.until),
+        )
 
     def stands(self, question: Question, standing: Standing, now: float) -> bool:
         """Tell whether nothing has moved at `now` that a decision rests on."""
-        found = self._crew.store.glance(question.key)
+        crew, lease = self._crew, standing.lease
+        found = crew.store.glance(question.key)
         return (
             found is not None
-            and found.entry is standing.entry
+            and found.entry is standing.entry()
             and standing.since <= now < standing.until
-            and question.rules is self._crew.rulebook
-            and self._lease_at_hand(question) is standing.lease
-            and self._crew.watch.trusted_since() == standing.trusted_since
+            and question.rules is crew.rulebook
+            and (lease is None or crew.leases.holds(lease))
+            and crew.watch.trusted_since() == standing.trusted_since
         )
 
-    def respond(self, question: Question, standing: Standing) -> tuple[Rendered, Whole, float]:
+    def respond(self, question: Question, entry: Entry, standing: Standing) -> tuple[Rendered, Whole, float]:
         """Answer by a decision that stands; tell also for how many seconds the answer is still fresh."""
-        left = standing.lifetime - age_of(standing.entry, self._crew.clock())
-        rendered = self._crew.renderer.render(standing.entry, question.site, gzip_accepted=_takes_gzip(question))
-        return rendered, self._from_entry(question, standing.entry, rendered, Sending(standing.why, left)), left
+        left = standing.lifetime - age_of(entry.stored, self._crew.clock())
+        rendered = self._crew.renderer.render(entry, question.site, gzip_accepted=_takes_gzip(question))
+        return rendered, self._from_entry(question, entry, rendered, Sending(standing.why, left)), left
+
+    def touch(self, question: Question) -> None:
+        """Mark as just used what a glance found."""
+        self._crew.store.touch(question.key)
 
     def saved(self, question: Question, times: int = 1) -> None:
         """Enter that a question was answered so many times without a call of Jira."""
@@ -301,7 +319,7 @@ class Journey:
                 if refresh and question.flight not in self._flights:
                     self._in_background(self._refresh(replace(question, background=True), found.fence))
                 self.saved(question)
-                incoming.notes.age = age_of(entry, self._crew.clock())
+                incoming.notes.age = age_of(entry.stored, self._crew.clock())
                 whole = await self._serve(question, entry, Sending(why, self._left(question, entry)))
                 return whole if refresh or self._crew.limit else replace(whole, question=question)
             case Fetch():
@@ -349,7 +367,7 @@ class Journey:
         )
 
     def _left(self, question: Question, entry: Entry) -> float:
-        return lifetime(entry, self._policy(question, entry)) - age_of(entry, self._crew.clock())
+        return lifetime(entry, self._policy(question, entry)) - age_of(entry.stored, self._crew.clock())
 
     def _policy(self, question: Question, entry: Entry | None) -> Policy:
         stored = self._crew.clock() if entry is None else entry.stored
@@ -382,7 +400,7 @@ class Journey:
             incoming.notes.waited(trip.fetched.cost)
             incoming.notes.points = 1 + trip.fetched.objects
         if isinstance(trip.settlement, StandIn):
-            incoming.notes.age = age_of(trip.settlement.entry, self._crew.clock())
+            incoming.notes.age = age_of(trip.settlement.entry.stored, self._crew.clock())
         return await self._arrived(question, fetch, trip, led=boarded.led)
 
     def _may_share(self, question: Question, trip: Trip) -> bool:

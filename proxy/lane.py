@@ -1,7 +1,9 @@
-"""The fast lane: which requests that came before were hits, by what their bytes or their headers were.
+"""The fast lane: which requests that came before were hits, by what their bytes or their lines were.
 
 A request is known again by equality, never by a hash of ours: two requests that share a shortcut are the same question
-of the same caller.
+of the same caller. Nothing is parsed for that. A request that aiohttp has parsed is remembered only if it is plain, and
+each of its lines is a header by itself: so another one of the same first line and the same lines in another order is
+the same request, whatever stands in them.
 """
 
 import time
@@ -11,13 +13,16 @@ from typing import NamedTuple
 
 from aiohttp.http import HttpVersion11, RawRequestMessage
 
+from proxy.framing import HEAD_END
 from proxy.record import Recorder
-from proxy.shortcut import Sent, Shortcut
+from proxy.shortcut import Shortcut
 from proxy.stores.lru import Lru
 
 _SHORTCUT_BYTES = 2300  # what CPython spends on one, its question and its place here, about
 _CONTEXT_BYTES = 8192
+_LONGEST = 8192  # bytes of a head worth remembering
 _SEEN = 65_536
+_NO_LINES: tuple[bytes, frozenset[bytes]] = b"", frozenset()
 _BODILESS = frozenset({"GET", "HEAD"})
 _NOT_PLAIN = frozenset({b"expect", b"upgrade"})
 
@@ -45,7 +50,7 @@ class _Seen:
 
 
 class _Context:
-    """A set of headers, in whatever order, that requests have in common: shared by their shortcuts to save memory."""
+    """The headers, in whatever order, that requests have in common: shared by their shortcuts to save memory."""
 
     __slots__ = ("headers",)
 
@@ -61,44 +66,39 @@ class Lane:
         self._clock = clock
         self._date = 0, b""
         self._by_bytes: Lru[bytes, Shortcut] = Lru(max_bytes // 8)
-        self._contexts: Lru[frozenset[tuple[bytes, bytes]], _Context] = Lru(max_bytes // 8)
-        self._by_context: Lru[tuple[_Context, str, str], Shortcut] = Lru(max_bytes * 3 // 4)
+        self._contexts: Lru[frozenset[bytes], _Context] = Lru(max_bytes // 8)
+        self._by_context: Lru[tuple[_Context, bytes], Shortcut] = Lru(max_bytes * 3 // 4)
         self._seen = _Seen()
 
     def __repr__(self) -> str:
         return f"<Lane {len(self._by_bytes)} by bytes, {len(self._by_context)} by headers>"
 
-    def by_bytes(self, data: bytes) -> Shortcut | None:
-        """Find the shortcut of a request that came before, to the byte."""
-        return self._by_bytes.get(data)
-
-    def by_message(self, sole: Sole) -> Shortcut | None:
-        """Find the shortcut of a request that came before, but perhaps with its headers in another order."""
-        message = sole.message
-        headers = frozenset(message.raw_headers)
-        context = self._contexts.get(headers)
-        # The same line twice is the same set, but perhaps not the same request.
-        if context is None or len(headers) != len(message.raw_headers) or message.version != HttpVersion11:
-            return None
-        shortcut = self._by_context.get((context, message.method, message.path))
-        if shortcut is not None and self._seen.again(sole.data):
-            self._by_bytes.put(sole.data, shortcut, len(sole.data) + 256)
-        return shortcut
-
-    def answer(self, shortcut: Shortcut) -> Sent | None:
-        """Answer a request by its shortcut; None if it has to take the ordinary way."""
+    def answer(self, data: bytes) -> bytes | None:
+        """Answer what came from a client who waits for nothing else; None if it has to take the ordinary way."""
         began = time.perf_counter()
+        shortcut = self._by_bytes.get(data) or self._by_lines(data)
+        if shortcut is None:
+            return None
         now = self._clock()
-        sent = shortcut.answer(now, self._dated())
-        if sent is not None and shortcut.again is not None:
-            self._recorder.hit(shortcut.again, sent.age, time.perf_counter() - began, now)
-        return sent
+        answer = shortcut.answer(now, self._dated())
+        if answer is not None and shortcut.again is not None:
+            self._recorder.hit(shortcut.again, now, time.perf_counter() - began)
+        return answer
+
+    def _by_lines(self, data: bytes) -> Shortcut | None:
+        """Find the shortcut of a request that came before, but perhaps with its headers in another order."""
+        first, headers = _lines(data)
+        context = self._contexts.get(headers)
+        shortcut = None if context is None else self._by_context.get((context, first))
+        if shortcut is not None and self._seen.again(data):
+            self._by_bytes.put(data, shortcut, len(data) + 256)
+        return shortcut
 
     def learn(self, sole: Sole, shortcut: Shortcut) -> None:
         """Remember a request that was a hit, if it is plain: anything else has to take the ordinary way again."""
-        if not plain(sole.message):
+        first, headers = _lines(sole.data)
+        if not plain(sole.message) or headers != {b"%b: %b" % header for header in sole.message.raw_headers}:
             return
-        headers = frozenset(sole.message.raw_headers)
         context = self._contexts.get(headers)
         if context is None:
             if not self._seen.again(headers):
@@ -106,13 +106,22 @@ class Lane:
             context = _Context(shortcut.headers)
             self._contexts.put(headers, context, _CONTEXT_BYTES)
         shortcut.share(context.headers)
-        self._by_context.put((context, sole.message.method, sole.message.path), shortcut, _SHORTCUT_BYTES)
+        self._by_context.put((context, first), shortcut, _SHORTCUT_BYTES)
 
     def _dated(self) -> bytes:
         now = int(time.time())
         if self._date[0] != now:
             self._date = now, formatdate(now, usegmt=True).encode()
         return self._date[1]
+
+
+def _lines(data: bytes) -> tuple[bytes, frozenset[bytes]]:
+    """Take a head to pieces: its first line, and those of its headers in whatever order; none where one comes twice."""
+    if len(data) > _LONGEST or not data.endswith(HEAD_END):
+        return _NO_LINES
+    first, *rest = data[: -len(HEAD_END)].split(b"\r\n")
+    headers = frozenset(rest)
+    return (first, headers) if len(headers) == len(rest) else _NO_LINES
 
 
 def plain(message: RawRequestMessage) -> bool:

@@ -19,8 +19,12 @@ _KEPT = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """`account` is the keyed hash of what Jira resolved ("" if it names none); `until` is Unix time in seconds."""
+    """Of a credential's hash: `account` is the keyed hash of what Jira resolved ("" if it names none).
 
+    `until` is Unix time in seconds.
+    """
+
+    credential: str
     account: str
     until: float
 
@@ -52,21 +56,25 @@ class Leases:
         known = self._known.get(credential)
         return known if self.live(known) else None
 
+    def holds(self, lease: Lease) -> bool:
+        """Tell whether no other one has taken a lease's place, and nothing ended it but perhaps time."""
+        return self._known.get(lease.credential) is lease
+
     async def find(self, credential: str) -> Lease | None:
         """Find the last lease, live or lapsed. Another process may have renewed what lapsed here."""
         if (known := self.at_hand(credential)) is not None:
             self._known.move_to_end(credential)
             return known
-        shared = _read(await self._shelf.get(f"lease:{credential}"))
-        return self._remember(credential, shared) if shared is not None else self._known.get(credential)
+        shared = _read(credential, await self._shelf.get(f"lease:{credential}"))
+        return self._remember(shared) if shared is not None else self._known.get(credential)
 
     async def renew(self, credential: str, account: str) -> None:
         """Begin a new term; told to the other processes when a tenth of the old one is over."""
-        lease = Lease(account, self._clock() + self._term)
+        lease = Lease(credential, account, self._clock() + self._term)
         known = self._known.get(credential)
         if known is not None and known.account == account and lease.until - known.until < self._term / 10:
             return
-        self._remember(credential, lease)
+        self._remember(lease)
         await self._shelf.put(f"lease:{credential}", orjson.dumps([account, lease.until]), _KEPT)
 
     async def end(self, credential: str) -> None:
@@ -74,19 +82,19 @@ class Leases:
         self._known.pop(credential, None)
         await self._shelf.drop(f"lease:{credential}")
 
-    def _remember(self, credential: str, lease: Lease) -> Lease:
-        self._known[credential] = lease
-        self._known.move_to_end(credential)
+    def _remember(self, lease: Lease) -> Lease:
+        self._known[lease.credential] = lease
+        self._known.move_to_end(lease.credential)
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return lease
 
 
-def _read(value: bytes | None) -> Lease | None:
+def _read(credential: str, value: bytes | None) -> Lease | None:
     if value is None:
         return None
     try:
         account, until = orjson.loads(value)
-        return Lease(str(account), float(until))
+        return Lease(credential, str(account), float(until))
     except (ValueError, TypeError):
         return None

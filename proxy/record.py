@@ -3,7 +3,6 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
-from typing import NamedTuple
 
 from policies.model import Why
 from proxy.access import AccessLog, Again
@@ -14,13 +13,6 @@ from proxy.tracing import Tracing
 
 SOON = 0.1
 """Seconds after which hits of the fast lane are told: telling of many at once costs each of them less."""
-
-
-class _Hit(NamedTuple):
-    again: Again
-    age: float
-    seconds: float
-    at: float
 
 
 class Recorder:
@@ -39,7 +31,7 @@ class Recorder:
         self._tally = tally
         self._clock = clock
         self._tracing = tracing
-        self._hits: list[_Hit] = []
+        self._hits: list[tuple[Again, float, float]] = []  # at which Unix time, in how many seconds
 
     def answered(self, answered: Answered, notes: Notes) -> None:
         """Tell of one answer."""
@@ -48,22 +40,24 @@ class Recorder:
             self._tracing.answered(answered, notes)
         self._access.tell(answered, notes, self._clock())
 
-    def hit(self, again: Again, age: float, seconds: float, now: float) -> None:
-        """Tell, soon and together with others, of an answer that was given `again`, `age` seconds old."""
+    def hit(self, again: Again, now: float, seconds: float) -> None:
+        """Tell, soon and together with others, of an answer that was given `again` at `now`, in so many seconds."""
         if not self._hits:
             asyncio.get_running_loop().call_later(SOON, self.flush)
-        self._hits.append(_Hit(again, age, seconds, now))
+        self._hits.append((again, now, seconds))
 
     def flush(self) -> None:
         """Tell what is still to be told."""
         hits, self._hits = self._hits, []
-        spent: defaultdict[Again, list[float]] = defaultdict(list)
-        for again, age, seconds, at in hits:
-            spent[again].append(seconds)
-            self._access.repeat(again, age, seconds, at)
-        for again, each in spent.items():
-            self._count(again.answered.why, again.notes, each)
-            again.saved(len(each))
+        for again in {again for again, _, _ in hits}:
+            again.touch()
+        spent: defaultdict[tuple[object, ...], list[float]] = defaultdict(list)
+        for again, at, seconds in hits:
+            spent[again.alike].append(seconds)
+            self._access.repeat(again, seconds, at)
+        for again in {again.alike: again for again, _, _ in hits}.values():
+            self._count(again.answered.why, again.notes, spent[again.alike])
+            again.saved(len(spent[again.alike]))
 
     def _count(self, why: Why, notes: Notes, seconds: list[float], waited: float | None = None) -> None:
         """Count requests that were answered alike, each in its number of `seconds`."""

@@ -5,8 +5,8 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
+from policies.calls import client
 from policies.decide import age_of
 from proxy import wire
 from proxy.access import Again
@@ -14,14 +14,6 @@ from proxy.answers import Rendered
 from proxy.journey import Journey, Standing
 from proxy.notes import Answered, Notes
 from proxy.question import Question
-
-
-class Sent(NamedTuple):
-    """What goes to the client, and how many seconds old the answer is."""
-
-    head: bytes
-    body: bytes
-    age: float
 
 
 class Shortcut:
@@ -53,31 +45,39 @@ class Shortcut:
         request = replace(self._question.request, headers=headers)
         self._question = replace(self._question, request=request, headers=[], trail=list)
 
-    def answer(self, now: float, date: bytes) -> Sent | None:
+    def answer(self, now: float, date: bytes) -> bytes | None:
         """Answer at `now` (Unix time), dated `date`; None if the request has to take the ordinary way."""
         standing, rendered = self._standing, self._rendered()
         if rendered is None or standing is None or not self._journey.stands(self._question, standing, now):
             rendered, standing = self._decide(), self._standing
             if rendered is None or standing is None:
                 return None
-        age = age_of(standing.entry, now)
+        age = age_of(standing.stored, now)
         head = self._template % (int(age), math.floor(standing.lifetime - age), date)
-        return Sent(head, rendered.body if self._has_body else b"", age)
+        return head + rendered.body if self._has_body else head
 
     def _decide(self) -> Rendered | None:
         """Decide anew, and write down whatever does not change until the next decision."""
-        self._standing = standing = self._journey.glance(self._question)
-        if standing is None:
+        self._standing, found = None, self._journey.glance(self._question)
+        if found is None:
             return None
-        rendered, whole, left = self._journey.respond(self._question, standing)
+        entry, standing = found
+        rendered, whole, left = self._journey.respond(self._question, entry, standing)
         template = wire.template(whole, self._notes.request_id, math.floor(left))
         if template is None:
             return None
-        method = self._question.request.method
+        self._standing, method = standing, self._question.request.method
         self._has_body = bool(whole.body) and method != "HEAD"
         self._template, self._rendered = template, weakref.ref(rendered)
         answered = Answered(method, whole.status, whole.why, len(whole.body) if self._has_body else 0, 0.0)
-        self.again = Again(answered, self._notes, partial(self._journey.saved, self._question))
+        self.again = Again(
+            answered,
+            self._notes,
+            stored=standing.stored,
+            client=client(self._question.caller),
+            touch=partial(self._journey.touch, self._question),
+            saved=partial(self._journey.saved, self._question),
+        )
         return rendered
 
 

@@ -101,10 +101,13 @@ class FailOpen:
             return State.OWING
         if self._pause.is_on:
             return State.OPEN
-        return State.DOUBTED if self._doubts() else State.OK
+        return State.DOUBTED if self._doubted_until is not None and self._doubts() else State.OK
 
     def glance(self, key: str) -> Lookup | None:
         return self._backend.glance(key) if self.state is State.OK else None
+
+    def touch(self, key: str) -> None:
+        self._backend.touch(key)
 
     async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
         found = await self._attempt("read", lambda: self._backend.read(key, live, lock), UNKNOWN)

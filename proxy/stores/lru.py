@@ -45,11 +45,21 @@ class Lru(Generic[K, V]):
         item = self._items.get(key)
         if item is None:
             return None
-        if item.expires <= self._clock():
+        if item.expires < inf and item.expires <= self._clock():
             self.drop(key)
             return None
         self._items.move_to_end(key)
         return item.value
+
+    def peek(self, key: K) -> V | None:
+        """Find a value, though it may have expired, and leave no mark."""
+        item = self._items.get(key)
+        return None if item is None else item.value
+
+    def touch(self, key: K) -> None:
+        """Mark a value as just used, if there is one."""
+        if key in self._items:
+            self._items.move_to_end(key)
 
     def put(self, key: K, value: V, size: int, ttl: float = inf) -> None:
         """Keep `value`, which weighs `size` bytes, for `ttl` seconds; one that is heavier than all room is not kept."""

@@ -75,12 +75,12 @@ class Replay:
         leased = asked.why is not Why.NO_LEASE
         match decide(wanted, found, ruling, asked.time, leased=leased):
             case Serve(served, _, refresh) if asked.why in _KEPT:
-                figures.hit(asked.weight, age_of(served, asked.time), known.points, known.cost)
+                figures.hit(asked.weight, age_of(served.stored, asked.time), known.points, known.cost)
                 if refresh:
                     figures.refreshed(asked.weight, known.points, known.cost)
                     known.entry = self._fetched(asked, policy)
             case Fetch(fallback=Entry() as old) | Fetch(last_resort=LastResort(old)) if asked.why in _OUTAGE:
-                figures.hit(asked.weight, age_of(old, asked.time), known.points, known.cost)
+                figures.hit(asked.weight, age_of(old.stored, asked.time), known.points, known.cost)
             case _:
                 figures.missed(asked.weight)
                 if asked.why in _KEPT - _OUTAGE:
