@@ -34,11 +34,11 @@ _ORDER = ("tenant", "type", "caller", "age", "upstream_ms", "bytes", "request_id
 class Again:
     """An answer that is given again and again: what is told of it each time, but for when, how old and how fast.
 
-    It was `stored` at a time (Unix), and `client` is who asks for it. `touch` is to be called once it was given lately,
-    and `saved` to be told how many times all those were given that are `alike`: they are counted together.
+    It was `stored` at a time (Unix), and `client` is who asks for it. `saved` is to be told how many times all those
+    were given that are `alike`: they are counted together.
     """
 
-    __slots__ = ("alike", "answered", "line", "notes", "saved", "stored", "touch")
+    __slots__ = ("alike", "answered", "line", "notes", "saved", "stored")
 
     def __init__(
         self,
@@ -47,13 +47,11 @@ class Again:
         *,
         stored: float,
         client: str,
-        touch: Callable[[], None],
         saved: Callable[[int], None],
     ) -> None:
         self.answered = answered
         self.notes = notes
         self.stored = stored
-        self.touch = touch
         self.saved = saved
         self.alike = answered.why, notes.tenant, notes.type, notes.route, notes.caller, client
         self.line: str | None = None

@@ -205,10 +205,6 @@ class Journey:
         rendered = self._crew.renderer.render(entry, question.site, gzip_accepted=_takes_gzip(question))
         return rendered, self._from_entry(question, entry, rendered, Sending(standing.why, left)), left
 
-    def touch(self, question: Question) -> None:
-        """Mark as just used what a glance found."""
-        self._crew.store.touch(question.key)
-
     def saved(self, question: Question, times: int = 1) -> None:
         """Enter that a question was answered so many times without a call of Jira."""
         self._crew.governor.spending.saved(client(question.caller), question.read.type, times)

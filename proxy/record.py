@@ -1,7 +1,6 @@
 """What is told of every answer: one line in the access log, the counts of metrics and dashboard, and its span."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable
 
 from policies.model import Why
@@ -49,15 +48,15 @@ class Recorder:
     def flush(self) -> None:
         """Tell what is still to be told."""
         hits, self._hits = self._hits, []
-        for again in {again for again, _, _ in hits}:
-            again.touch()
-        spent: defaultdict[tuple[object, ...], list[float]] = defaultdict(list)
+        spent: dict[tuple[object, ...], tuple[Again, list[float]]] = {}
         for again, at, seconds in hits:
-            spent[again.alike].append(seconds)
+            if again.alike not in spent:
+                spent[again.alike] = again, []
+            spent[again.alike][1].append(seconds)
             self._access.repeat(again, seconds, at)
-        for again in {again.alike: again for again, _, _ in hits}.values():
-            self._count(again.answered.why, again.notes, spent[again.alike])
-            again.saved(len(spent[again.alike]))
+        for again, each in spent.values():
+            self._count(again.answered.why, again.notes, each)
+            again.saved(len(each))
 
     def _count(self, why: Why, notes: Notes, seconds: list[float], waited: float | None = None) -> None:
         """Count requests that were answered alike, each in its number of `seconds`."""

@@ -75,7 +75,6 @@ class Shortcut:
             self._notes,
             stored=standing.stored,
             client=client(self._question.caller),
-            touch=partial(self._journey.touch, self._question),
             saved=partial(self._journey.saved, self._question),
         )
         return rendered

@@ -22,13 +22,7 @@ class Store(Protocol):
         """
 
     def glance(self, key: str) -> Lookup | None:
-        """Look up a true answer without waiting for anything; None where only `read` can tell.
-
-        This alone does not count as a use of the answer: see `touch`.
-        """
-
-    def touch(self, key: str) -> None:
-        """Mark the answer under `key` as just used, so that others make room before it does."""
+        """Look up a true answer without waiting for anything; None where only `read` can tell."""
 
     async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:
         """Keep `entry`, fetched behind `fence`, for `entry.keep` seconds; tell whether it is true at this moment.

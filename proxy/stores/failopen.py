@@ -106,9 +106,6 @@ class FailOpen:
     def glance(self, key: str) -> Lookup | None:
         return self._backend.glance(key) if self.state is State.OK else None
 
-    def touch(self, key: str) -> None:
-        self._backend.touch(key)
-
     async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
         found = await self._attempt("read", lambda: self._backend.read(key, live, lock), UNKNOWN)
         return replace(found, alive=False) if found.alive and self._doubts() else found

@@ -1,4 +1,9 @@
-"""Mappings bounded by bytes that forget what was used longest ago, and what has expired."""
+"""Mappings bounded by bytes that forget what has expired, and of the rest what was not used for long.
+
+Which that is they find by giving a second chance (the clock algorithm, Corbato 1968): what is found is only marked, and
+when there is no room, the oldest that has not been marked since it was looked at last has to go. So a use costs next to
+nothing, and hardly more is evicted wrongly than if an exact order of uses were kept.
+"""
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -10,11 +15,12 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Item(Generic[V]):
     value: V
     size: int
     expires: float
+    used: bool = False
 
 
 def _timeless() -> float:
@@ -30,7 +36,7 @@ class Lru(Generic[K, V]):
     def __init__(self, max_bytes: int, clock: Callable[[], float] = _timeless) -> None:
         self._max_bytes = max_bytes
         self._clock = clock
-        self._items: OrderedDict[K, _Item[V]] = OrderedDict()  # least recently used first
+        self._items: OrderedDict[K, _Item[V]] = OrderedDict()  # whose turn it is to go comes first
         self.weight = 0
         self.evictions = 0
 
@@ -48,30 +54,18 @@ class Lru(Generic[K, V]):
         if item.expires < inf and item.expires <= self._clock():
             self.drop(key)
             return None
-        self._items.move_to_end(key)
+        item.used = True
         return item.value
-
-    def peek(self, key: K) -> V | None:
-        """Find a value, though it may have expired, and leave no mark."""
-        item = self._items.get(key)
-        return None if item is None else item.value
-
-    def touch(self, key: K) -> None:
-        """Mark a value as just used, if there is one."""
-        if key in self._items:
-            self._items.move_to_end(key)
 
     def put(self, key: K, value: V, size: int, ttl: float = inf) -> None:
         """Keep `value`, which weighs `size` bytes, for `ttl` seconds; one that is heavier than all room is not kept."""
         self.drop(key)
         if size > self._max_bytes or ttl <= 0:
             return
+        while self.weight + size > self._max_bytes:
+            self._make_room()
         self._items[key] = _Item(value, size, self._clock() + ttl)
         self._came(key, size)
-        while self.weight > self._max_bytes:
-            oldest, item = self._items.popitem(last=False)
-            self._gone(oldest, item.size)
-            self.evictions += 1
 
     def drop(self, key: K) -> None:
         """Forget a value, if there is one."""
@@ -85,6 +79,15 @@ class Lru(Generic[K, V]):
         """Forget everything."""
         self._items.clear()
         self.weight = 0
+
+    def _make_room(self) -> None:
+        key, item = self._items.popitem(last=False)
+        if item.used:
+            item.used = False
+            self._items[key] = item
+        else:
+            self._gone(key, item.size)
+            self.evictions += 1
 
     def _came(self, key: K, size: int) -> None:  # noqa: ARG002 - who counts by key overrides this
         self.weight += size

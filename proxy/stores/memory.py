@@ -92,14 +92,8 @@ class MemoryStore:
 
     def glance(self, key: str) -> Lookup | None:
         # A query with a true answer is registered: had it been forgotten since, its tag would be invalidated.
-        kept = self._answers.peek(key)
-        if kept is None:
-            return None
-        found = self._look(kept)
-        return found if found.alive else None
-
-    def touch(self, key: str) -> None:
-        self._answers.touch(key)
+        found = self._find(key)
+        return found if found is not None and found.alive else None
 
     async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:  # noqa: ARG002 - as for read
         if not self._ledger.takes(fence):
@@ -182,14 +176,12 @@ class MemoryStore:
         return self._queries.since(fence.stamp if fence and known else 0)
 
     def _find(self, key: str) -> Lookup | None:
-        kept = self._answers.get(key)
-        return None if kept is None else self._look(kept)
-
-    def _look(self, kept: _Kept) -> Lookup:
-        found, now = kept.found, self._ledger.fence
-        if found is None or found.fence is not now:
-            kept.found = found = Lookup(kept.entry, self._is_true(kept), now)
-        return found
+        kept, now = self._answers.get(key), self._ledger.fence
+        if kept is None:
+            return None
+        if kept.found is None or kept.found.fence is not now:
+            kept.found = Lookup(kept.entry, self._is_true(kept), now)
+        return kept.found
 
     def _is_true(self, kept: _Kept) -> bool:
         return self._ledger.is_true(kept.fence, kept.entry.tags)

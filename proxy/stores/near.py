@@ -83,10 +83,6 @@ class Near:
             kept.found = Lookup(kept.entry, alive=True, fence=heard)
         return kept.found
 
-    def touch(self, key: str) -> None:
-        """Mark an answer as just used."""
-        self._answers.touch(key)
-
     def admit(self, key: str, entry: Entry, fence: Fence) -> None:
         """Keep an answer that was true at `fence`, unless a later one of Jira's is held.
 

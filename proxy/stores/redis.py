@@ -122,9 +122,6 @@ class RedisStore:
         """Tell nothing: Redis has to be asked."""
         return None
 
-    def touch(self, key: str) -> None:
-        """Nothing: Redis saw the answer being read."""
-
     async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:
         stamped = (fence.incarnation, fence.stamp, *self._pack(key, entry, lock), _milliseconds(entry.keep))
         return bool(await self._run("write", *stamped, key=key))

@@ -60,9 +60,6 @@ class Tiered:
         # A query whose answer is near is registered: had it been forgotten since, its tag would be invalidated.
         return self._near.find(key) if self._tail.follow() else None
 
-    def touch(self, key: str) -> None:
-        self._near.touch(key)
-
     async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
         if found := self.glance(key):
             return found
