@@ -320,13 +320,13 @@ def parsed(body: bytes) -> Any | None:
         return None
 
 
-def parsed_answer(answer: Whole) -> Any | None:
-    """Parse the JSON of an answer that is about to be sent; None for what is none."""
+def plain_answer(answer: Whole) -> bytes:
+    """Decode the body of an answer that is about to be sent; nothing where its coding is broken or unknown."""
     coding = next((value for name, value in answer.headers if name.lower() == "content-encoding"), IDENTITY)
     try:
-        return parsed(decoded(answer.body, coding.lower()))
+        return decoded(answer.body, coding.lower())
     except ValueError:
-        return None
+        return b""
 
 
 def _as_it_is(value: str, _site: links.Site) -> str:

@@ -460,7 +460,7 @@ class Journey:
         What that is the rulebook tells by which the write was classified, though another may be in force by then.
         """
         body = await self._json_body(incoming)
-        said: Any | None = None
+        said = b""
         named: list[str] = []
         certain, sent = False, True
         try:
@@ -471,13 +471,14 @@ class Journey:
             certain = reply.status < SERVER_ERROR
             answer = await relay.answer(reply, incoming, write.why, self._crew.max_body)
             if isinstance(answer, Whole):
-                said = answers.parsed_answer(answer)
+                said = answers.plain_answer(answer)
         except UpstreamError as error:
             sent = error.sent
             raise
         finally:
             if sent:
-                await self._invalidate(rulebook.touched(write, body, said, named), certain=certain)
+                tags = rulebook.touched(write, body, answers.parsed(said), named)
+                await self._invalidate(tags, said, certain=certain)
         return answer
 
     async def _json_body(self, incoming: Incoming) -> Any | None:
@@ -488,11 +489,11 @@ class Journey:
         body = await incoming.body.peek(self._crew.max_body)
         return None if body is None else answers.parsed(body)
 
-    async def _invalidate(self, tags: frozenset[str], *, certain: bool) -> None:
+    async def _invalidate(self, tags: frozenset[str], said: bytes, *, certain: bool) -> None:
         # The store that could not note it serves nothing from now on (proxy.stores.failopen), so the client may go on.
         with suppress(StoreError):
             if tags:
-                await self._crew.changes.wrote(tags, certain=certain)
+                await self._crew.changes.wrote(tags, said, certain=certain)
                 await self._crew.watch.wrote(tags)
 
     async def _finish(self, write: Coroutine[Any, Any, Answer]) -> Answer:

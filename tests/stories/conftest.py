@@ -105,7 +105,8 @@ class Origin:
             shown["summary"] = _json(body)["fields"]["summary"]
             return web.Response(status=204, headers=headers)
         fields = {"summary": shown["summary"], "watches": {"isWatching": user == "alice"}}
-        issue = {"id": "10001", "key": key, "self": f"{self.url}/rest/api/2/issue/10001", "fields": fields}
+        id_ = f"1{key.rpartition('-')[2]:0>4}"
+        issue = {"id": id_, "key": key, "self": f"{self.url}/rest/api/2/issue/{id_}", "fields": fields}
         return web.json_response(issue, headers=headers)
 
     def _login(self, request) -> tuple[str, bool]:
