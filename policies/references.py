@@ -20,8 +20,9 @@ LIMIT = 2000
 class References:
     """What an answer depends on.
 
-    tags: `issue:10001`, `issue:PROJ-1`, `user:5b10...`, `project:PROJ`, ...; only collections (`issues`, ...) if
-    `collapsed`, that is if there were more than the limit.
+    tags: `issue:10001`, `issue:PROJ-1`, `user:5b10...`, `project:PROJ`, ..., and `issues` where something is told that
+    follows from issues which are not named; only collections (`issues`, ...) if `collapsed`, that is if there were more
+    than the limit.
     aliases: pairs (by id, by key) of tags that name the same issue or the same project.
     unresolved: issue tags among `tags` whose other name this answer does not tell.
     """
@@ -46,6 +47,8 @@ def references(body: bytes, *, limit: int = LIMIT) -> References:
     tags.update(_links(text), _sprint_texts(text), _rendered(text), _filters(body))
     if len(tags) > limit:
         return References(frozenset(tag.partition(":")[0] + "s" for tag in tags), aliases, frozenset(), collapsed=True)
+    if _is_worked_out(body):
+        tags.add("issues")
     unpaired = tags.difference(chain.from_iterable(aliases))
     return References(frozenset(tags), aliases, frozenset([tag for tag in unpaired if tag.startswith("issue:")]))
 
@@ -205,6 +208,19 @@ def _bare_users(text: str) -> Iterator[str]:
     """Read users of Servers without a link: objects that open with a name or key, and the actors of a role."""
     for name in {*chain.from_iterable(_BARE_USER.findall(text)), *_ROLE_ACTOR.findall(text)} - {""}:
         yield f"user:{_plain(name)}"
+
+
+_TRANSITIONS = re.compile(rb'"transitions"\s*:\s*\[')
+_SUM = re.compile(rb'"aggregate(?:progress|time[a-z]+)"\s*:')
+
+
+def _is_worked_out(body: bytes) -> bool:
+    """Tell whether an answer says what follows from issues that it does not name.
+
+    The sums of an issue's times are over its subtasks as well, which it may have been asked not to show; and which
+    transitions an issue may make, workflows have depend on what its subtasks and other issues are like.
+    """
+    return bool(_TRANSITIONS.search(body) or (b'"subtasks"' not in body and _SUM.search(body)))
 
 
 _FILTER = re.compile(r'"filter"\s*:\s*\{\s*"id"\s*:\s*"?([0-9]+)')

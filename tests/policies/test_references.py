@@ -358,6 +358,21 @@ def test_an_issue_whose_other_name_is_not_told_is_unresolved():
     assert references(body).unresolved == {"issue:A-9", "issue:7"}
 
 
+@pytest.mark.parametrize(
+    ("body", "follows"),
+    [
+        (b'{"id": "10001", "key": "PROJ-1", "fields": {"aggregatetimespent": 60}}', True),
+        (b'{"issues": [{"id": "10001", "key": "PROJ-1", "fields": {"aggregateprogress" : {"progress": 1}}}]}', True),
+        (b'{"id": "10001", "key": "PROJ-1", "fields": {"aggregatetimespent": 60, "subtasks": []}}', False),
+        (b'{"expand": "transitions", "transitions": []}', True),
+        (b'{"expand": "transitions,changelog", "id": "10001", "key": "PROJ-1"}', False),
+        (b'[{"id": "aggregatetimespent", "name": "Sum of times"}]', False),
+    ],
+)
+def test_what_follows_from_issues_that_are_not_named_depends_on_all_of_them(body, follows):
+    assert ("issues" in references(body).tags) == follows
+
+
 def test_too_many_tags_collapse_to_their_collections():
     body = json.dumps([{"id": str(n), "key": f"A-{n}"} for n in range(1, 7)] + [{"accountId": "5b"}]).encode()
     assert not references(body, limit=13).collapsed

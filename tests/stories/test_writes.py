@@ -104,6 +104,24 @@ async def test_a_new_issue_makes_its_parent_old(proxy, origin):
     assert (await proxy.get(ISSUE)).why == "invalidated"
 
 
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        (f"{ISSUE}?fields=aggregatetimespent", {"id": "10001", "key": "PROJ-1", "fields": {"aggregatetimespent": 60}}),
+        (f"{ISSUE}/transitions", {"expand": "transitions", "transitions": [{"id": "5", "name": "Close"}]}),
+    ],
+    ids=["the sum of times", "what may be done next"],
+)
+async def test_what_jira_works_out_from_subtasks_that_are_not_shown_is_old_with_them(proxy, origin, path, shown):
+    origin.on("GET", path.partition("?")[0], lambda _: web.json_response(shown, headers={"X-AUSERNAME": "alice"}))
+    origin.issue("PROJ-2", "a subtask")
+    origin.on("POST", "/rest/api/2/issue/PROJ-2/worklog", lambda _: web.json_response({"id": "5"}, status=201))
+    await proxy.get("/rest/api/2/issue/PROJ-2")
+    await proxy.get(path)
+    await proxy.request("POST", "/rest/api/2/issue/PROJ-2/worklog", json={"timeSpentSeconds": 60})
+    assert (await proxy.get(path)).why == "invalidated"
+
+
 async def test_a_write_that_jira_refuses_may_have_changed_something_all_the_same(proxy, origin):
     origin.issue("PROJ-1", "old")
     await proxy.get(ISSUE)
