@@ -13,6 +13,7 @@ from proxy.addresses import Address
 from proxy.app import App
 from proxy.clock import Steady
 from proxy.errors import ConfigError
+from proxy.garbage import search_seldom
 from proxy.listening import Patience, open_admin, open_front
 from proxy.risks import risks
 from proxy.rules import edition
@@ -132,6 +133,7 @@ async def _serve(config: Config) -> int:
     for risk in risks(config):
         log.warning("%s: %s", risk.key, risk.why)
     await _greet_stores(service.app, config)
+    search_seldom()
     await stopped.wait()
     log.info("stopping: no new requests; those under way are finished")
     stopped.clear()  # a second signal is in a hurry

@@ -24,6 +24,7 @@ from proxy.addresses import Address
 from proxy.app import App, Rules
 from proxy.clock import Steady
 from proxy.errors import ConfigError
+from proxy.garbage import search_seldom
 from proxy.listening import Patience, open_front
 from proxy.metrics import share_counts
 from proxy.report import Report
@@ -121,6 +122,7 @@ async def _answer(parent: Parent, orders: Orders, told: asyncio.Event) -> None:
         attend(app, [*app.loops(), _obey(parent, app, told), _beat(parent, app)], stack)
         await open_front(app, orders.listen, stack, patience, shared=True)
         parent.tell(LISTENING)
+        search_seldom()
         await told.wait()
         told.clear()
         await announce(app, told)
