@@ -10,9 +10,10 @@ from bisect import bisect_left
 from collections import Counter as Counts
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest, values
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
@@ -72,7 +73,19 @@ def forget_figures(folder: Path, process: str) -> None:
     mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]
 
 
-class _Durations(Histogram):
+class _Quick(MetricWrapperBase):
+    """Finds at once what counts under labels that were counted before: each request asks for several."""
+
+    def labels(self, *labelvalues: Any, **labelkwargs: Any) -> Self:
+        known = cast("Self | None", self._metrics.get(labelvalues))
+        return known or super().labels(*labelvalues, **labelkwargs)
+
+
+class _Counter(_Quick, Counter):
+    """A count."""
+
+
+class _Durations(_Quick, Histogram):
     """A histogram that takes many durations at once, for less than each of them would cost alone."""
 
     def observe_all(self, durations: Collection[float]) -> None:
@@ -97,7 +110,7 @@ class Metrics:
             self._shown = CollectorRegistry()
             self._shown.register(_Refresher(self.refresh))
             MultiProcessCollector(self._shown, str(folder))  # type: ignore[no-untyped-call]
-        self.requests = Counter(
+        self.requests = _Counter(
             "jira_cache_requests", "Requests answered, by reason.", ("tenant", "type", "why"), registry=self.registry
         )
         self.seconds = _Durations(
@@ -107,32 +120,32 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.upstream = Counter(
+        self.upstream = _Counter(
             "jira_cache_upstream_requests",
             "Requests sent to Jira, by status; `none` where no answer came.",
             ("tenant", "status"),
             registry=self.registry,
         )
-        self.upstream_seconds = Histogram(
+        self.upstream_seconds = _Durations(
             "jira_cache_upstream_seconds",
             "Time until Jira's answer began.",
             ("tenant",),
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.calls = Counter(
+        self.calls = _Counter(
             "jira_cache_upstream_calls",
             "Calls to Jira, by what they ask for.",
             ("tenant", "type"),
             registry=self.registry,
         )
-        self.points = Counter(
+        self.points = _Counter(
             "jira_cache_upstream_points",
             "What the calls cost of Jira's quota: a point each, and one for each object read.",
             ("tenant", "type"),
             registry=self.registry,
         )
-        self.saved = Counter(
+        self.saved = _Counter(
             "jira_cache_upstream_calls_saved",
             "Questions that were answered without a call of their own.",
             ("tenant", "type"),
