@@ -3,7 +3,7 @@
 Jira Cloud says why it throttles in RateLimit-Reason; Data Center counts tokens for each user and says how they refill.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -81,10 +81,13 @@ def scope(reach: Reach, call: Call) -> str:
     return f"{reach} {named}" if (named := names.get(reach)) else f"{Reach.ENDPOINT} {call.endpoint}"
 
 
-def scopes(call: Call) -> tuple[str, ...]:
-    """Name every limit that may hold a call back. Reading an issue is not held back by writes to it."""
+def scopes(call: Call) -> Iterator[str]:
+    """Name every limit that may hold a call back, one by one: mostly there is none, and nobody needs to hear a name.
+
+    Reading an issue is not held back by writes to it.
+    """
     reaches = (Reach.APP, Reach.CALLER, Reach.ENDPOINT, Reach.QUESTION, *((Reach.ISSUE,) if call.issue else ()))
-    return tuple(scope(reach, call) for reach in reaches)
+    return (scope(reach, call) for reach in reaches)
 
 
 def backoff(times: int, draw: float, first: float = _FIRST, cap: float = _CAP) -> float:

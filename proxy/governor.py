@@ -202,8 +202,10 @@ class Governor:
                 await self._environment.sleep(seconds)
 
     async def _take_turn(self, call: Call) -> None:
-        if self._turns.taken == self._terms.max_concurrency:
-            self._refuse_overflow()
+        if self._turns.taken < self._terms.max_concurrency:
+            await self._turns.take(call.caller)  # at once
+            return
+        self._refuse_overflow()
         try:
             async with asyncio.timeout(self._total):
                 await self._turns.take(call.caller, background=call.background)

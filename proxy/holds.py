@@ -34,6 +34,8 @@ class Holds:
 
     def left(self, scopes: Iterable[str]) -> float:
         """Tell for how many seconds the longest of some holds lasts; 0: none does."""
+        if not self._until:
+            return 0.0
         return max(0.0, max((self._until.get(scope, 0.0) for scope in scopes), default=0.0) - self._clock())
 
     async def learn(self) -> None:
