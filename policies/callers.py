@@ -3,7 +3,6 @@
 Credentials and account names leave this module only as keyed hashes.
 """
 
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping
@@ -88,7 +87,7 @@ def identify(request: Request, secret: bytes) -> Caller:
 
 def keyed_hash(secret: bytes, *words: str) -> str:
     """Hash `words` with the deployment's secret: 32 hex digits that tell nothing without it."""
-    return hmac.new(secret, _framed(*words), hashlib.sha256).hexdigest()[:32]
+    return hmac.digest(secret, _framed(*words), "sha256").hex()[:32]
 
 
 def _framed(*words: str) -> bytes:
@@ -138,7 +137,7 @@ def lock(request: Request, scope: Scope, caller: Anonymous | Credentialed, secre
         return b""
     said, cookies = _said(request.headers), _login_cookies(request.headers.get("cookie", ""))
     shown = said if caller.holder and account else [*said, "cookies", *cookies]
-    return hmac.new(secret, _framed("lock", *shown), hashlib.sha256).digest()
+    return hmac.digest(secret, _framed("lock", *shown), "sha256")
 
 
 def _said(headers: Mapping[str, str]) -> list[str]:

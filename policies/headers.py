@@ -146,9 +146,9 @@ def field_names(listed: str) -> tuple[str, ...]:
 
 def end_to_end(headers: Pairs) -> list[tuple[str, str]]:
     """Drop what is meant for the next hop alone: the fixed list and whatever Connection names."""
-    kept = list(headers)
-    named = {word for name, value in kept if name.lower() == "connection" for word in field_names(value)}
-    return [(name, value) for name, value in kept if name.lower() not in HOP_BY_HOP and name.lower() not in named]
+    listed = [(name.lower(), name, value) for name, value in headers]
+    dropped = HOP_BY_HOP.union(*(field_names(value) for low, _, value in listed if low == "connection"))
+    return [(name, value) for low, name, value in listed if low not in dropped]
 
 
 def replayable(headers: Pairs, besides: frozenset[str] = frozenset()) -> tuple[tuple[str, str], ...]:
@@ -156,6 +156,6 @@ def replayable(headers: Pairs, besides: frozenset[str] = frozenset()) -> tuple[t
     return tuple(
         (name, value)
         for name, value in end_to_end(headers)
-        if name.lower() in besides
-        or (name.lower() not in NEVER_REPLAYED and not name.lower().startswith(NEVER_REPLAYED_PREFIXES))
+        if (low := name.lower()) in besides
+        or (low not in NEVER_REPLAYED and not low.startswith(NEVER_REPLAYED_PREFIXES))
     )

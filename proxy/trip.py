@@ -181,8 +181,9 @@ class Travel:
     def _call(self, question: Question, fetch: Fetch) -> Call:
         """Describe the call. Who has something else to show waits neither for Jira's limits nor for a second try."""
         call = call_of(question.read, question.request, question.caller, self._secret)
-        patience = 0.0 if fetch.fallback is not None or question.background else None
-        return replace(call, background=question.background, patience=patience)
+        if fetch.fallback is None and not question.background:
+            return call
+        return replace(call, background=question.background, patience=0.0)
 
     async def _fetch(self, question: Question, call: Call, held: Entry | None) -> Fetched | None:
         """Ask Jira and read the answer; None if it is too large to be read whole. With `held`, whether it has another.
@@ -268,9 +269,7 @@ class Travel:
             return Trip(alive=False, settlement=settlement, fetched=fetched, turned_away=question.caller)
         if not isinstance(settlement, Keep):
             return Trip(alive=False, settlement=settlement, fetched=fetched)
-        shared_by = partition(read.policy.scope, question.caller, verdict.account)
-        key = canon.key(question.request, read, shared_by, self._secret)
-        key = None if key is None else key + question.variant
+        key = self._key(question, verdict.account)
         packed = Packed(fetched.body, fetched.coding)
         if settlement.origin is None:  # else what the origin says of its answer holds for it as it came
             packed = await aside(len(fetched.body), pack, fetched)
@@ -279,6 +278,14 @@ class Travel:
             return Trip(alive=False, settlement=settlement, fetched=fetched, entry=entry)
         alive = await self._store.write(key, entry, fence, question.lock(verdict.account))
         return Trip(alive=alive, settlement=settlement, fetched=fetched, entry=entry, key=key)
+
+    def _key(self, question: Question, account: str) -> str | None:
+        """Name where the answer is kept: where it was looked for, unless Jira tells only now whose it is."""
+        if account == question.account:
+            return question.key
+        shared_by = partition(question.read.policy.scope, question.caller, account)
+        key = canon.key(question.request, question.read, shared_by, self._secret)
+        return None if key is None else key + question.variant
 
     def _entry(self, question: Question, fetched: Fetched, packed: Packed, keep: Keep, key: str | None) -> Entry:
         plain, now, origin = fetched.plain or b"", self._clock(), keep.origin

@@ -34,25 +34,25 @@ _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
 class Reply:
-    """Jira's answer, its body still on the way. Whoever has one reads it to the end or closes it."""
+    """Jira's answer, its body still on the way. Whoever has one reads it to the end or closes it.
+
+    `headers` have lower-case names, repeated ones joined as RFC 9110 section 5.3 says.
+    """
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status
         self.pairs = texts(response.headers.items())
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers with lower-case names, repeated ones joined as RFC 9110 section 5.3 says."""
-        return joined(self.pairs)
+        self.headers = joined(self.pairs)
 
     async def read(self, limit: int) -> tuple[bytes, bool]:
         """Read at most the first bytes past `limit`; tell whether that was the whole body."""
         taken = bytearray()
-        async for chunk in self.chunks():
-            taken += chunk
-            if len(taken) > limit:
-                return bytes(taken), False
+        with _translated():
+            while chunk := await self._response.content.read(_CHUNK):
+                taken += chunk
+                if len(taken) > limit:
+                    return bytes(taken), False
         return bytes(taken), True
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -121,7 +121,6 @@ class Upstream:
                 # A large one is written in pieces, so that the other requests get their turn.
                 data=io.BytesIO(body) if isinstance(body, bytes) and len(body) > _LARGE else body,
                 allow_redirects=False,
-                skip_auto_headers=_AUTOMATIC,
                 proxy=self._proxy,
             )
         return Reply(response)
@@ -160,6 +159,7 @@ def _session(connector: Connector, timeouts: Timeouts) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=_AUTOMATIC,
         auto_decompress=False,
         # Not trust_env: it would also log anonymous callers in with the host's .netrc.
         trust_env=False,
