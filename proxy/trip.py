@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from policies import canon, conditional, login, validation, vary
 from policies.callers import Anonymous, Audience, Credentialed, audience, keyed_hash, partition
@@ -131,7 +131,7 @@ class Travel:
         Raises UpstreamError when Jira fails and nothing may stand in.
         """
         if not claim:
-            return await self._ask(question, fetch, fence, seal)
+            return await self._ask(question, fetch, _Departure(fence), seal)
         if not await self._landings.claim(question.flight, _CLAIM):
             await self._landings.wait(question.flight, _CLAIM)
             seal()  # whoever asks from here on may ask for something newer than what we are about to see
@@ -139,13 +139,14 @@ class Travel:
             return Trip(alive=True, settlement=None, seen=seen, key=question.key)
         kept = False
         try:
-            trip = await self._ask(question, fetch, fence, seal)
+            trip = await self._ask(question, fetch, _Departure(fence, question.flight), seal)
             kept = trip.alive and trip.entry is not None
             return trip
         finally:
-            await asyncio.shield(self._landings.landed(question.flight, kept=kept))
+            if not kept:  # else the store was told with the answer
+                await asyncio.shield(self._landings.landed(question.flight))
 
-    async def _ask(self, question: Question, fetch: Fetch, fence: Fence | None, seal: Seal) -> Trip:
+    async def _ask(self, question: Question, fetch: Fetch, departure: "_Departure", seal: Seal) -> Trip:
         try:
             fetched, verdict = await self._answered(question, self._call(question, fetch), fetch.held)
         except UpstreamError as error:
@@ -160,7 +161,7 @@ class Travel:
         if fetched is None or verdict is None:
             return Trip(alive=True, settlement=None)
         await self._learn(question.caller, verdict)
-        return await self._settled(question, fetch, fence, fetched, verdict)
+        return await self._settled(question, fetch, departure, fetched, verdict)
 
     async def _answered(
         self, question: Question, call: Call, held: Entry | None
@@ -250,7 +251,7 @@ class Travel:
                 assert_never(never)
 
     async def _settled(
-        self, question: Question, fetch: Fetch, fence: Fence | None, fetched: Fetched, verdict: login.Login
+        self, question: Question, fetch: Fetch, departure: "_Departure", fetched: Fetched, verdict: login.Login
     ) -> Trip:
         read = question.read
         arrival = Arrival(self._clock(), fetched.cost)
@@ -274,9 +275,10 @@ class Travel:
         if settlement.origin is None:  # else what the origin says of its answer holds for it as it came
             packed = await aside(len(fetched.body), pack, fetched)
         entry = self._entry(question, fetched, packed, settlement, key)
+        fence, landing = departure
         if fence is None or key is None:
             return Trip(alive=False, settlement=settlement, fetched=fetched, entry=entry)
-        alive = await self._store.write(key, entry, fence, question.lock(verdict.account))
+        alive = await self._store.write(key, entry, fence, question.lock(verdict.account), landing)
         return Trip(alive=alive, settlement=settlement, fetched=fetched, entry=entry, key=key)
 
     def _key(self, question: Question, account: str) -> str | None:
@@ -317,6 +319,13 @@ class Travel:
         if not {ISSUES, SEARCHES}.isdisjoint(read.tags):
             tags = by_index(tags)
         return tuple(tags | {MANY} if found.collapsed else tags)
+
+
+class _Departure(NamedTuple):
+    """Behind which fence a trip leaves, and for what it was claimed ("" if it was not)."""
+
+    fence: Fence | None
+    landing: str = ""
 
 
 def itself(key: str) -> str:

@@ -24,11 +24,12 @@ class Store(Protocol):
     def glance(self, key: str) -> Lookup | None:
         """Look up a true answer without waiting for anything; None where only `read` can tell."""
 
-    async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:
+    async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"", landing: str = "") -> bool:
         """Keep `entry`, fetched behind `fence`, for `entry.keep` seconds; tell whether it is true at this moment.
 
         A dead answer is never put in the place of a live one. A store that encrypts does it so that `lock`, unless it
-        is empty, is needed to read.
+        is empty, is needed to read. Where it is true, the trip that was claimed for `landing` has landed in this same
+        moment (Landings), which saves telling so apart.
         """
 
     async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:
@@ -93,8 +94,8 @@ class Landings(Protocol):
         looks again.
         """
 
-    async def landed(self, key: str, kept: bool) -> None:
-        """Give the claim up and wake whoever waits; `kept` tells that there is a true answer in the store now."""
+    async def landed(self, key: str) -> None:
+        """Give the claim up and wake whoever waits, although the trip brought no true answer into the store."""
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - the bound is part of the protocol
         """Return when the trip for `key` has landed or its claim has lapsed, or after `timeout` seconds."""

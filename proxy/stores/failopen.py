@@ -110,8 +110,8 @@ class FailOpen:
         found = await self._attempt("read", lambda: self._backend.read(key, live, lock), UNKNOWN)
         return replace(found, alive=False) if found.alive and self._doubts() else found
 
-    async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:
-        deed = partial(self._backend.write, key, entry, fence, lock)
+    async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"", landing: str = "") -> bool:
+        deed = partial(self._backend.write, key, entry, fence, lock, landing)
         return await self._attempt("write", deed, otherwise=False) and not self._doubts()
 
     async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:
@@ -179,10 +179,10 @@ class FailOpen:
     async def claim(self, key: str, ttl: float) -> bool:
         return await self._attempt("claim", lambda: self._backend.claim(key, ttl), otherwise=True)
 
-    async def landed(self, key: str, kept: bool) -> None:
+    async def landed(self, key: str) -> None:
         landed = False
         try:
-            landed = await self._attempt("landed", lambda: _done(self._backend.landed(key, kept)), otherwise=False)
+            landed = await self._attempt("landed", lambda: _done(self._backend.landed(key)), otherwise=False)
         finally:
             if not landed:
                 _owe(self._landings_owed, key)
@@ -233,7 +233,7 @@ class FailOpen:
             await self._backend.drop(name)
             self._drops_owed.pop(name, None)
         for key in tuple(self._landings_owed):
-            await self._backend.landed(key, kept=False)
+            await self._backend.landed(key)
             self._landings_owed.pop(key, None)
 
     def _succeeded(self) -> None:

@@ -95,7 +95,14 @@ class MemoryStore:
         found = self._find(key)
         return found if found is not None and found.alive else None
 
-    async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:  # noqa: ARG002 - as for read
+    async def write(
+        self,
+        key: str,
+        entry: Entry,
+        fence: Fence,
+        lock: bytes = b"",  # noqa: ARG002 - as for read
+        landing: str = "",  # noqa: ARG002 - nobody waits
+    ) -> bool:
         if not self._ledger.takes(fence):
             return False
         offered, held = _Kept(entry, fence), self._answers.get(key)
@@ -160,7 +167,7 @@ class MemoryStore:
     async def claim(self, key: str, ttl: float) -> bool:  # noqa: ARG002 - within one process flights are shared above
         return True
 
-    async def landed(self, key: str, kept: bool) -> None:
+    async def landed(self, key: str) -> None:
         """Nobody waits: nobody was refused a claim."""
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it

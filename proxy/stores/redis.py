@@ -100,8 +100,8 @@ class RedisStore:
         self._wakeups = wakeups or Wakeups(client)
         self._token = token_hex(16)  # what this process claims with
         self._looks: Shared[Lookup] = Shared()
-        self._scripts = {name: Script.load("ledger", "live", "echoes", name) for name in _OVER_THE_LEDGER}
-        self._landed = Script.load("landed")
+        self._scripts = {name: Script.load("ledger", "live", "echoes", "claims", name) for name in _OVER_THE_LEDGER}
+        self._landed = Script.load("claims", "landed")
         self._sealing = sealing or Unsealed()
         self._on_unreadable = on_unreadable
 
@@ -122,9 +122,12 @@ class RedisStore:
         """Tell nothing: Redis has to be asked."""
         return None
 
-    async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:
+    async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"", landing: str = "") -> bool:
         stamped = (fence.incarnation, fence.stamp, *self._pack(key, entry, lock), _milliseconds(entry.keep))
-        return bool(await self._run("write", *stamped, key=key))
+        if not landing:
+            return bool(await self._run("write", *stamped, key=key))
+        marked = self._token, CHANNEL, _milliseconds(LANDED_FOR)
+        return bool(await self._run("write", *stamped, *marked, key=key, claim=self._claimed(landing)))
 
     async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:
         await self._run("invalidate", Tags.of(tags).packed, self._limits[0], *_fence(surveyed))
@@ -178,10 +181,9 @@ class RedisStore:
         with as_store_error("claim"):
             return bool(await self._client.set(self._claimed(key), self._token, px=_milliseconds(ttl), nx=True))
 
-    async def landed(self, key: str, kept: bool) -> None:
+    async def landed(self, key: str) -> None:
         with as_store_error("landed"):
-            marked = _milliseconds(LANDED_FOR) if kept else 0
-            await self._landed.run(self._client, (self._claimed(key),), self._token, CHANNEL, marked)
+            await self._landed.run(self._client, (self._claimed(key),), self._token, CHANNEL)
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
         with as_store_error("wait"):
@@ -253,8 +255,11 @@ class RedisStore:
         """Name where something lies, and what lies beside it, unmistakably: nothing else is opened there."""
         return b"".join(b"%d:%b" % (len(part), part) for part in (pack_key(self._prefix + key), *beside))
 
-    async def _run(self, script: str, *values: str | bytes | int, key: str | None = None) -> Any:
+    async def _run(
+        self, script: str, *values: str | bytes | int, key: str | None = None, claim: str | None = None
+    ) -> Any:
         names = self._names if key is None else (*self._names, self._prefix + key)
+        names = names if claim is None else (*names, claim)
         with as_store_error(script):
             return await self._scripts[script].run(self._client, names, new_incarnation(), *values)
 

@@ -68,8 +68,8 @@ class Tiered:
             self._near.admit(key, found.entry, found.fence)
         return found
 
-    async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"") -> bool:
-        alive = await self._far.write(key, entry, fence, lock)
+    async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"", landing: str = "") -> bool:
+        alive = await self._far.write(key, entry, fence, lock, landing)
         if alive:
             self._near.admit(key, entry, fence)
         return alive
@@ -118,8 +118,8 @@ class Tiered:
     async def claim(self, key: str, ttl: float) -> bool:
         return await self._far.claim(key, ttl)
 
-    async def landed(self, key: str, kept: bool) -> None:
-        await self._far.landed(key, kept)
+    async def landed(self, key: str) -> None:
+        await self._far.landed(key)
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
         await self._far.wait(key, timeout)

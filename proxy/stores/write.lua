@@ -1,5 +1,6 @@
 -- KEYS[6]: answer. ARGV: the answer's incarnation, stamp, packed tags, head and body; for how many milliseconds to keep
 -- it. Returns whether the answer is true.
+-- KEYS[7], where a trip was claimed: its claim, given up with a true answer. ARGV then goes on with what land() needs.
 local ledger = open()
 local stamp = tonumber(ARGV[3])
 if stamp < ledger.swept then
@@ -19,5 +20,8 @@ if not is_kept_true(ledger, held) or (alive and stamp >= tonumber(held[2])) then
     return told
   end
   redis.call('PEXPIRE', KEYS[6], ARGV[7])
+end
+if alive and KEYS[7] then
+  land(KEYS[7], unpack(ARGV, 8))
 end
 return alive and 1 or 0

@@ -117,7 +117,7 @@ class Breakable(MemoryStore):
         self._check()
         return await super().read(key, live)
 
-    async def write(self, key, entry, fence, lock=b""):
+    async def write(self, key, entry, fence, lock=b"", landing=""):
         self._check()
         return await super().write(key, entry, fence)
 
@@ -190,7 +190,7 @@ class InFleet(InRedis):
         await self._other.listen()
         return await self._other.read(key, live)
 
-    async def write(self, key, entry, fence, lock=b""):
+    async def write(self, key, entry, fence, lock=b"", landing=""):
         return await (self._one if self._looks % 2 else self._other).write(key, entry, fence)
 
     async def invalidate(self, tags, surveyed=None):
@@ -480,7 +480,7 @@ class RegistersLate:
         self.lives = {**getattr(self, "lives", {}), key: live}
         return await super().read(key)
 
-    async def write(self, key, entry, fence, lock=b""):
+    async def write(self, key, entry, fence, lock=b"", landing=""):
         await super().read(key, self.lives[key])
         return await super().write(key, entry, fence)
 
@@ -517,12 +517,12 @@ class ForgetfulMemory(Cramped):
 
 
 class StampsAtStoreTime:
-    async def write(self, key, entry, fence, lock=b""):
+    async def write(self, key, entry, fence, lock=b"", landing=""):
         return await super().write(key, entry, (await self.read(key)).fence)
 
 
 class DoesNotCheckLandings:
-    async def write(self, key, entry, fence, lock=b""):
+    async def write(self, key, entry, fence, lock=b"", landing=""):
         await super().write(key, entry, fence)
         return True
 

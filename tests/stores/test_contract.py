@@ -232,13 +232,13 @@ async def test_the_shelf_the_ledger_the_claims_and_the_entries_do_not_collide(st
 
 async def test_a_trip_can_be_claimed_and_landed_and_claimed_again(store):
     assert await store.claim(KEY, 60)
-    await store.landed(KEY, kept=False)
+    await store.landed(KEY)
     await store.wait(KEY, 60)
     assert await store.claim(KEY, 60)
 
 
 async def test_to_land_or_wait_for_what_nobody_claimed_is_nothing(store):
-    await store.landed(KEY, kept=False)
+    await store.landed(KEY)
     await store.wait(KEY, 60)
 
 

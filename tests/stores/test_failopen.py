@@ -95,7 +95,7 @@ async def test_a_store_that_works_is_passed_through(store, kept, errors):
     await store.drop("a")
     assert await store.get("a") is None
     assert await store.claim(KEY, 1)
-    await store.landed(KEY, kept=False)
+    await store.landed(KEY)
     await store.wait(KEY, 1)
     await store.invalidate(["issue:PROJ-1"])
     assert not (await store.read(KEY)).alive
@@ -110,7 +110,7 @@ SAFE_SIDE = [
     ("add", ("a", b"", 1), True),
     ("drop", ("a",), None),
     ("claim", (KEY, 1), True),
-    ("landed", (KEY, False), None),
+    ("landed", (KEY,), None),
     ("wait", (KEY, 1), None),
 ]
 
@@ -299,7 +299,7 @@ async def test_a_lease_that_could_not_be_dropped_is_dropped_before_anything_is_s
 async def test_a_landing_that_was_not_told_is_told_later_and_nothing_is_withheld_for_it(store, backend, clock, kept):
     assert await store.claim(KEY, 600)
     backend.broken.add("landed")
-    await store.landed(KEY, kept=True)
+    await store.landed(KEY)
     backend.broken.clear()
     backend.asked.clear()
     clock.now += 5

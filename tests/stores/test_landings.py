@@ -55,7 +55,7 @@ async def test_all_who_wait_are_woken_when_the_trip_lands(processes):
     leader, *others = processes
     await leader.claim(KEY, 60)
     tasks = [await waiting(process) for process in (*others, *others)]
-    await leader.landed(KEY, kept=False)
+    await leader.landed(KEY)
     await asyncio.wait_for(asyncio.gather(*tasks), 5)
 
 
@@ -65,10 +65,10 @@ async def test_a_landing_wakes_only_those_who_wait_for_it(processes):
     await leader.claim(KEY, 60)
     await leader.claim("issue:PROJ-2:abc", 60)
     one, two = await waiting(other), await waiting(third, "issue:PROJ-2:abc")
-    await leader.landed(KEY, kept=False)
+    await leader.landed(KEY)
     await asyncio.wait_for(one, 5)
     assert not two.done()
-    await leader.landed("issue:PROJ-2:abc", kept=False)
+    await leader.landed("issue:PROJ-2:abc")
     await asyncio.wait_for(two, 5)
 
 
@@ -82,17 +82,39 @@ async def test_a_landing_between_the_look_and_the_sleep_is_not_missed(processes)
     async def look_then_land(name):
         answer = await get(name)
         if answer:
-            await leader.landed(KEY, kept=False)
+            await leader.landed(KEY)
         return answer
 
     other._client.get = look_then_land
     await asyncio.wait_for(other.wait(KEY, FOREVER), 5)
 
 
-async def test_a_claim_just_after_an_answer_was_brought_is_refused_so_that_one_looks_again(processes, raw, tenant):
+@pytest.mark.usefixtures("deaf")
+async def test_a_true_answer_wakes_all_who_wait_when_it_is_kept(processes, make_entry):
+    leader, *others = processes
+    await leader.claim(KEY, 60)
+    tasks = [await waiting(process) for process in others]
+    assert await leader.write(KEY, make_entry("a"), (await leader.read(KEY)).fence, landing=KEY)
+    await asyncio.wait_for(asyncio.gather(*tasks), 5)
+
+
+async def test_a_trip_whose_answer_is_not_true_has_not_landed_with_it(processes, make_entry):
+    leader, other, _ = processes
+    await leader.claim(KEY, 60)
+    before = (await leader.read(KEY)).fence
+    await other.invalidate(["a"])
+    assert not await leader.write(KEY, make_entry("a"), before, landing=KEY)
+    assert not await other.claim(KEY, 60)
+    await leader.landed(KEY)
+    assert await other.claim(KEY, 60)
+
+
+async def test_a_claim_just_after_an_answer_was_brought_is_refused_so_that_one_looks_again(
+    processes, raw, tenant, make_entry
+):
     leader, late, third = processes
     await leader.claim(KEY, 60)
-    await leader.landed(KEY, kept=True)
+    await leader.write(KEY, make_entry("a"), (await leader.read(KEY)).fence, landing=KEY)
     assert not await late.claim(KEY, 60)
     await asyncio.wait_for(late.wait(KEY, FOREVER), 5)  # there is nothing to wait for
     assert 0 < await raw.pttl(f"tenant:{tenant}:claim:{KEY}") <= 1_000
@@ -120,7 +142,7 @@ async def test_a_late_landing_does_not_end_the_claim_of_another(processes, raw, 
     await late.claim(KEY, 60)
     await raw.delete(f"tenant:{tenant}:claim:{KEY}")
     await other.claim(KEY, 60)
-    await late.landed(KEY, kept=False)
+    await late.landed(KEY)
     assert not await third.claim(KEY, 60)
 
 
@@ -139,7 +161,7 @@ async def test_a_cancelled_waiter_leaves_nothing_behind_and_the_others_waiting(p
     first.cancel()
     await asyncio.wait({first})
     assert not second.done()
-    await leader.landed(KEY, kept=False)
+    await leader.landed(KEY)
     await asyncio.wait_for(second, 5)
     assert not other._wakeups._waiting
 
@@ -151,7 +173,7 @@ async def test_a_broken_subscription_is_made_again(processes, redis_url):
     other._wakeups._listener.cancel()  # as the end of its connection would
     await asyncio.wait({other._wakeups._listener})
     again = await waiting(other)
-    await leader.landed(KEY, kept=False)
+    await leader.landed(KEY)
     await asyncio.wait_for(asyncio.gather(task, again), 5)
 
 
@@ -166,7 +188,7 @@ async def test_all_tenants_of_a_process_share_one_subscription(redis_url, new_te
     (after,) = [count for _, count in await raw.pubsub_numsub("jira-cache:landed")]
     assert after - before == 1
     assert repr(wakeups) == "<Wakeups on, 3 waiting>"
-    await asyncio.gather(*(store.landed(KEY, kept=False) for store in stores))
+    await asyncio.gather(*(store.landed(KEY) for store in stores))
     await asyncio.wait_for(asyncio.gather(*tasks), 5)
     for store in stores:
         await store.close()

@@ -210,7 +210,7 @@ async def test_flushed_scripts_are_loaded_again(redis_server, make_store, make_e
             await store.invalidate(["a"])
             assert await store.claim(KEY, 60)
             await client.script_flush()
-            await store.landed(KEY, kept=False)
+            await store.landed(KEY)
 
 
 async def test_each_of_the_three_operations_is_one_command(redis_server, make_store, make_entry):
@@ -329,7 +329,7 @@ async def test_a_redis_that_hangs_is_given_up_within_the_timeout(redis_server, m
         begun = monotonic()
         assert all(await every_operation_fails(store, make_entry(), fence))
         with pytest.raises(StoreError, match=r"^landed: "):
-            await store.landed("other", kept=False)
+            await store.landed("other")
         assert monotonic() - begun < 1.5
     finally:
         os.kill(redis_server.process.pid, signal.SIGCONT)
@@ -345,10 +345,10 @@ async def test_a_claim_that_was_granted_unheard_is_given_up(redis_server, make_s
     os.kill(redis_server.process.pid, signal.SIGCONT)
     other = make_store(redis_server.url)
     assert not await other.claim(KEY, 600), "Redis read it when it woke up"
-    await make_store(redis_server.url).landed(KEY, kept=False)
+    await make_store(redis_server.url).landed(KEY)
     assert not await other.claim(KEY, 600), "nobody else can give it up"
     store._client.patience = 2.0
-    await store.landed(KEY, kept=False)
+    await store.landed(KEY)
     assert await other.claim(KEY, 600)
 
 

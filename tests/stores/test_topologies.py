@@ -146,7 +146,7 @@ async def test_a_store_is_the_same_over_every_topology(url, make_entry):
     assert await store.claim(KEY, 60)
     assert not await other.claim(KEY, 60)
     waiting = asyncio.create_task(other.wait(KEY, 60))
-    await store.landed(KEY, kept=False)
+    await store.landed(KEY)
     await waiting
     await store.put("lease:a", b"1", 60)
     assert await other.get("lease:a") == b"1"
