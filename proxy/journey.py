@@ -20,8 +20,9 @@ from policies.decide import Decision, Fetch, Forward, Refuse, Serve, age_of, dec
 from policies.directives import asked
 from policies.http_freshness import ruling
 from policies.model import Entry, Fence, Freshness, Live, Lookup, Match, Pass, Policy, Read, Request, Why, Write
+from policies.outcome import is_settled
 from policies.rulebook import Rulebook
-from policies.settle import SERVER_ERROR, Keep, Relay, StandIn
+from policies.settle import Keep, Relay, StandIn
 from proxy import answers, relay
 from proxy.answers import Answer, Rendered, Renderer, Sending, Whole
 from proxy.changes import Changes
@@ -462,13 +463,13 @@ class Journey:
         body = await self._json_body(incoming)
         said = b""
         named: list[str] = []
-        certain, sent = False, True
+        status: int | None = None
+        sent = True
         try:
             call = call_of(write, incoming.request, caller, self._crew.secret)
             reply = await relay.send(self._crew.governor, call, incoming)
             named = addressed(self._crew.governor.base, incoming.request.path, reply.headers)
-            # A gateway that has lost its patience with Jira does not know either what becomes of the write.
-            certain = reply.status < SERVER_ERROR
+            status = reply.status
             answer = await relay.answer(reply, incoming, write.why, self._crew.max_body)
             if isinstance(answer, Whole):
                 said = answers.plain_answer(answer)
@@ -477,8 +478,9 @@ class Journey:
             raise
         finally:
             if sent:
-                tags = rulebook.touched(write, body, answers.parsed(said), named)
-                await self._invalidate(tags, said, certain=certain)
+                told = answers.parsed(said)
+                tags = rulebook.touched(write, body, told, named)
+                await self._invalidate(tags, said, certain=is_settled(status, told))
         return answer
 
     async def _json_body(self, incoming: Incoming) -> Any | None:

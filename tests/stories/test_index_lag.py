@@ -10,6 +10,7 @@ ISSUE = "/rest/api/2/issue/PROJ-1"
 SEARCH = "/rest/api/2/search?jql=project=PROJ"
 CLOUD = "/rest/api/3/search/jql"
 PATIENCE = 10.0
+SOON = {"search": {"settle": ["1ms", "3s"]}}  # the second one for a machine that is too slow for the first
 ALICE = {"X-AUSERNAME": "alice"}
 
 
@@ -84,7 +85,7 @@ async def test_a_search_that_nobody_had_asked_for_before_the_change_lives_only_u
 
 
 async def test_an_echo_leaves_single_issues_alone(new_proxy, origin):
-    proxy = await new_proxy(policies={"search": {"settle": ["1ms"]}})
+    proxy = await new_proxy(policies=SOON)
     Index(origin)
     origin.issue("PROJ-1", "read from the database")
     await proxy.get(SEARCH)
@@ -96,7 +97,7 @@ async def test_an_echo_leaves_single_issues_alone(new_proxy, origin):
 
 
 async def test_a_write_without_an_outcome_is_believed_to_happen_later(new_proxy, origin):
-    proxy = await new_proxy(policies={"search": {"settle": ["1ms"]}})
+    proxy = await new_proxy(policies=SOON)
     origin.issue("PROJ-1", "old")
 
     def broken(request):
@@ -109,10 +110,22 @@ async def test_a_write_without_an_outcome_is_believed_to_happen_later(new_proxy,
 
 
 async def test_a_write_that_a_gateway_gave_up_is_believed_to_happen_later(new_proxy, origin):
-    proxy = await new_proxy(policies={"search": {"settle": ["1ms"]}})
+    proxy = await new_proxy(policies=SOON)
     origin.issue("PROJ-1", "old")
     origin.on("PUT", ISSUE, lambda _request: web.Response(status=504))
     assert (await proxy.request("PUT", ISSUE, json={})).status == 504
+    await proxy.get(ISSUE)
+    await until(lambda answer: answer.why == "invalidated", lambda: proxy.get(ISSUE))
+
+
+@pytest.mark.parametrize(("status", "told"), [(201, {"taskId": "10641"}), (303, {"id": "1", "status": "ENQUEUED"})])
+async def test_a_write_that_has_only_begun_is_believed_to_happen_later(new_proxy, origin, status, told):
+    proxy = await new_proxy(policies=SOON)
+    origin.issue("PROJ-1", "old")
+    bulk = "/rest/api/3/bulk/issues/fields"
+    origin.on("POST", bulk, lambda _request: web.json_response(told, status=status))
+    await proxy.get(ISSUE)
+    await proxy.request("POST", bulk, json={"selectedIssueIdsOrKeys": ["PROJ-1"]})
     await proxy.get(ISSUE)
     await until(lambda answer: answer.why == "invalidated", lambda: proxy.get(ISSUE))
 
