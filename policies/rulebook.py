@@ -36,6 +36,7 @@ _READING = {"GET": "GET", "HEAD": "GET"}
 _SIDE_EFFECT = "updateHistory"
 _REPEATED, _LONGEST_REPEATED = 4_096, 512  # requests, and characters of each, that are remembered
 _OVERRIDE = "x-http-method-override"
+_FORM_TOKEN = "atl_token"  # Jira's guard against forged requests: only what changes something has to carry it
 _KIND = re.compile(r"^[a-z]+|^\*")
 _OWN_KINDS = ("*", "answer", "search", "searches", "type", "uri")  # of tags that no row names
 _ENCODED_NAME = re.compile(r"&[^=&%+]*[%+]")
@@ -105,7 +106,7 @@ class Rulebook:
         return self._repeated(request.method, request.path, request.query)
 
     def _classify(self, method: str, path: str, query: str) -> Match:
-        parts = segments(path)
+        method, parts = _meant(method, path, query), segments(path)
         if parts is None:
             return self._doubtful(Request(method, path, query))
         rule = self._rules.find(_READING.get(method, method), parts)
@@ -225,6 +226,12 @@ def _kinds(columns: Columns) -> Iterator[str]:
     for cell in (columns.get("tags"), columns.get("otherwise"), *(columns.get("if_query") or {}).values()):
         for tag in [cell] if isinstance(cell, str) else cell or ():
             yield from _KIND.findall(str(tag))[:1]
+
+
+def _meant(method: str, path: str, query: str) -> str:
+    """Take a link of Jira's pages that changes something (a transition without a screen, a vote) for its form."""
+    linked = method == "GET" and not path.startswith("/rest/") and _may_have(query, _FORM_TOKEN)
+    return "POST" if linked and _FORM_TOKEN in parameters(query) else method
 
 
 def _address(parts: tuple[str, ...]) -> str:

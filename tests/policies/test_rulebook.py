@@ -228,6 +228,17 @@ def test_a_write_on_an_unclean_path_hits_what_it_may_mean(rulebook, asked, touch
     assert rulebook.touched(match, None, None) == touched
 
 
+@pytest.mark.parametrize("page", ["/secure/VoteOrWatchIssue.jspa", "/secure;jsessionid=1/X.jspa", "/browse/PROJ-1"])
+def test_a_link_that_carries_the_token_of_a_form_is_a_write(rulebook, page):
+    assert EVERYTHING in classify(rulebook, f"GET {page}?id=1&atl_token=B1").tags
+    assert EVERYTHING in classify(rulebook, f"GET {page}?atl%5Ftoken=B1").tags
+    assert isinstance(classify(rulebook, f"GET {page}?id=1"), Pass)
+
+
+def test_a_question_to_the_rest_api_is_one_whatever_it_carries(rulebook):
+    assert isinstance(classify(rulebook, "GET /rest/api/2/issue/PROJ-1?atl_token=B1"), Read)
+
+
 def test_a_post_that_claims_another_method_is_a_write_of_both(rulebook):
     match = classify(rulebook, "POST /rest/api/2/issue/PROJ-1", **{"x-http-method-override": "put"})
     assert (match.row, match.why) == ("edit", Why.UNKNOWN_WRITE)

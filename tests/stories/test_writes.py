@@ -214,6 +214,19 @@ async def test_a_write_that_no_row_knows_counts_for_the_issue_in_its_path(proxy,
     assert (await proxy.get(ISSUE)).why == "invalidated"
 
 
+async def test_a_link_of_a_page_that_changes_something_counts(proxy, origin):
+    origin.issue("PROJ-1", "old")
+    await proxy.get(ISSUE)
+
+    def moved_on(_request):
+        origin.issue("PROJ-1", "new")
+        return web.Response(status=302, headers={"Location": "/browse/PROJ-1"})
+
+    origin.on("GET", "/secure/WorkflowUIDispatcher.jspa", moved_on)
+    await proxy.get("/secure/WorkflowUIDispatcher.jspa?id=10001&action=5&atl_token=B1")
+    assert summary(await proxy.get(ISSUE)) == "new"
+
+
 async def test_an_upload_that_is_not_json_passes_and_counts(proxy, origin):
     origin.issue("PROJ-1", "old")
     await proxy.get(ISSUE)
