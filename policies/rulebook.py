@@ -36,7 +36,7 @@ _READING = {"GET": "GET", "HEAD": "GET"}
 _SIDE_EFFECT = "updateHistory"
 _REPEATED, _LONGEST_REPEATED = 4_096, 512  # requests, and characters of each, that are remembered
 _OVERRIDE = "x-http-method-override"
-_FORM_TOKEN = "atl_token"  # Jira's guard against forged requests: only what changes something has to carry it
+_FORM_GUARD = "atl_token"  # against forged requests: only what changes something has to carry it
 _KIND = re.compile(r"^[a-z]+|^\*")
 _OWN_KINDS = ("*", "answer", "search", "searches", "type", "uri")  # of tags that no row names
 _ENCODED_NAME = re.compile(r"&[^=&%+]*[%+]")
@@ -230,8 +230,8 @@ def _kinds(columns: Columns) -> Iterator[str]:
 
 def _meant(method: str, path: str, query: str) -> str:
     """Take a link of Jira's pages that changes something (a transition without a screen, a vote) for its form."""
-    linked = method == "GET" and not path.startswith("/rest/") and _may_have(query, _FORM_TOKEN)
-    return "POST" if linked and _FORM_TOKEN in parameters(query) else method
+    linked = method == "GET" and not path.startswith("/rest/") and _may_have(query, _FORM_GUARD)
+    return "POST" if linked and _FORM_GUARD in parameters(query) else method
 
 
 def _address(parts: tuple[str, ...]) -> str:
