@@ -28,7 +28,7 @@ from policies.rows import (
     read_table,
 )
 from policies.templates import Named, Sources, parameters
-from policies.unknown import SAFE, once, somewhere, unknown, unknown_write
+from policies.unknown import SAFE, mentioned, once, somewhere, unknown, unknown_write
 
 __all__ = ["PolicyError", "Rulebook"]
 
@@ -122,7 +122,7 @@ class Rulebook:
         tags = frozenset(write.tags) | {tag for path in named for tag in self._address(suspected(path))}
         row = self._writes.get(write.row)
         if row is None:
-            return tags
+            return tags | mentioned(body)
         unread = (body is None and row.needs("body")) or (answer is None and row.needs("answer"))
         sources = {"path": write.params, "query": {}, "body": body, "answer": answer}
         deep = (tag for template in row.deep for tag in template.fill(sources))

@@ -1,9 +1,12 @@
-"""What to make of a write that no row knows: a REST path at least says what it is about."""
+"""What to make of a write that no row knows: its path and its body at least say what it is about."""
 
+import json
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 from policies.model import EVERYTHING, Match, Pass, Why, Write
+from policies.references import references
 from policies.rows import OTHER
 from policies.templates import ISSUE_KEY
 
@@ -12,6 +15,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 _REST = "/rest/**"
 _PAGE = "/**"
+_ALL_ISSUES = frozenset({"issues", "type:issue"})
 # The word before a name in a path -> what a write to that name may have made old.
 _TOLD_BY = {
     "issue": ("issue:{}", "issues"),
@@ -39,6 +43,20 @@ def unknown_write(parts: tuple[str, ...]) -> Write:
     """Judge a write that no row knows: what its path names is old, and everything after a page's form."""
     tags = _named(parts) if parts[:1] == ("rest",) else (EVERYTHING,)
     return Write("-", somewhere(parts), OTHER, "-", Why.UNKNOWN_WRITE, tags, {})
+
+
+def mentioned(body: Any | None) -> frozenset[str]:
+    """Name what such a write may have made old by what its parsed JSON speaks of: apps tell there which issue is meant.
+
+    None stands for a body that is no JSON.
+    """
+    if body is None:
+        return frozenset()
+    found = references(json.dumps(body, ensure_ascii=False).encode(errors="replace"))
+    if found.collapsed:
+        return _ALL_ISSUES
+    issues = frozenset(tag for tag in found.tags if tag.startswith("issue:"))
+    return issues | {"issues"} if issues else issues
 
 
 def somewhere(parts: tuple[str, ...]) -> str:

@@ -212,6 +212,25 @@ def test_an_unknown_write_makes_old_what_its_path_names(rulebook, asked, tags):
 
 
 @pytest.mark.parametrize(
+    ("body", "tags"),
+    [
+        ({"originTaskId": "PROJ-1", "timeSpentSeconds": 60}, {"issue:PROJ-1", "issues"}),
+        ({"changes": [{"issueId": 10001}, {"issue": {"id": "10002", "key": "B-2"}}]}, {"10001", "10002", "B-2"}),
+        ([f"PROJ-{number}" for number in range(3000)], {"issues", "type:issue"}),
+        ({"comment": "see PROJ-1", "author": {"accountId": "5b10"}}, set()),
+        ("PROJ-1", {"issue:PROJ-1", "issues"}),
+        ({"odd": "\ud800", "key": "PROJ-1"}, {"issue:PROJ-1", "issues"}),
+        ({}, set()),
+        (None, set()),
+    ],
+)
+def test_an_unknown_write_makes_old_what_its_body_speaks_of(rulebook, body, tags):
+    write = classify(rulebook, "POST /rest/app/1.0/do")
+    named = {tag if ":" in tag or tag == "issues" else f"issue:{tag}" for tag in tags}
+    assert rulebook.touched(write, body, {"key": "C-3"}) == named | ({"issues"} if named else set())
+
+
+@pytest.mark.parametrize(
     ("asked", "touched"),
     [
         ("PUT /rest/api/2/issue/PROJ-1/", {"issue:PROJ-1", "project:PROJ:issues", "issues", "type:issue"}),

@@ -214,6 +214,15 @@ async def test_a_write_that_no_row_knows_counts_for_the_issue_in_its_path(proxy,
     assert (await proxy.get(ISSUE)).why == "invalidated"
 
 
+async def test_a_write_that_no_row_knows_counts_for_the_issue_in_its_body(proxy, origin):
+    origin.issue("PROJ-1", "old")
+    await proxy.get(ISSUE)
+    app = "/rest/tempo-timesheets/4/worklogs"
+    origin.on("POST", app, lambda _: web.json_response({}))
+    await proxy.request("POST", app, json={"originTaskId": "PROJ-1", "timeSpentSeconds": 60})
+    assert (await proxy.get(ISSUE)).why == "invalidated"
+
+
 async def test_a_link_of_a_page_that_changes_something_counts(proxy, origin):
     origin.issue("PROJ-1", "old")
     await proxy.get(ISSUE)
