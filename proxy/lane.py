@@ -64,7 +64,7 @@ class Lane:
     def __init__(self, recorder: Recorder, clock: Callable[[], float], max_bytes: int) -> None:
         self._recorder = recorder
         self._clock = clock
-        self._date = 0, b""
+        self._second, self._date = 0, b""
         self._by_bytes: Lru[bytes, Shortcut] = Lru(max_bytes // 8)
         self._contexts: Lru[frozenset[bytes], _Context] = Lru(max_bytes // 8)
         self._by_context: Lru[tuple[_Context, bytes], Shortcut] = Lru(max_bytes * 3 // 4)
@@ -80,7 +80,9 @@ class Lane:
         if shortcut is None:
             return None
         now = self._clock()
-        answer = shortcut.answer(now, self._dated())
+        if int(now) != self._second:
+            self._second, self._date = int(now), formatdate(usegmt=True).encode()
+        answer = shortcut.answer(now, self._date)
         if answer is not None and shortcut.again is not None:
             self._recorder.hit(shortcut.again, now, time.perf_counter() - began)
         return answer
@@ -90,7 +92,7 @@ class Lane:
         first, headers = _lines(data)
         context = self._contexts.get(headers)
         shortcut = None if context is None else self._by_context.get((context, first))
-        if shortcut is not None and self._seen.again(data):
+        if shortcut is not None and shortcut.comes_again(data):
             self._by_bytes.put(data, shortcut, len(data) + 256)
         return shortcut
 
@@ -108,20 +110,14 @@ class Lane:
         shortcut.share(context.headers)
         self._by_context.put((context, first), shortcut, _SHORTCUT_BYTES)
 
-    def _dated(self) -> bytes:
-        now = int(time.time())
-        if self._date[0] != now:
-            self._date = now, formatdate(now, usegmt=True).encode()
-        return self._date[1]
-
 
 def _lines(data: bytes) -> tuple[bytes, frozenset[bytes]]:
     """Take a head to pieces: its first line, and those of its headers in whatever order; none where one comes twice."""
     if len(data) > _LONGEST or not data.endswith(HEAD_END):
         return _NO_LINES
-    first, *rest = data[: -len(HEAD_END)].split(b"\r\n")
-    headers = frozenset(rest)
-    return (first, headers) if len(headers) == len(rest) else _NO_LINES
+    lines = data.split(b"\r\n")
+    headers = frozenset(lines[1:-2])
+    return (lines[0], headers) if len(headers) == len(lines) - 3 else _NO_LINES
 
 
 def plain(message: RawRequestMessage) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from sys import intern
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -49,7 +50,7 @@ class Notes:
 
     def asked_by(self, credential: str) -> None:
         """Note the hash of who asks."""
-        self.caller = credential[:SHORT]
+        self.caller = intern(credential[:SHORT])  # counted by, again and again
 
     def asked_for(self, key: str) -> None:
         """Note the key of the answer: the hash at its end, which alone tells nothing of what it is about."""

@@ -22,18 +22,27 @@ class Shortcut:
     `notes` are what the log says of the request.
     """
 
-    __slots__ = ("_has_body", "_journey", "_notes", "_question", "_rendered", "_standing", "_template", "again")
+    __slots__ = (
+        *("_has_body", "_journey", "_last", "_notes", "_question", "_rendered", "_standing", "_template"),
+        "again",
+    )
 
     def __init__(self, journey: Journey, question: Question, notes: Notes) -> None:
         self._journey = journey
         self._question = question
         self._notes = notes
+        self._last: int | None = None
         self._standing: Standing | None = None
         self._template = b""
         self._has_body = False
         # The renderer decides for how long a body is held; what is dropped there is made again.
         self._rendered: Callable[[], Rendered | None] = _nothing
         self.again: Again | None = None  # what is told of each answer, once there was one
+
+    def comes_again(self, data: bytes) -> bool:
+        """Tell whether the request came in these very bytes the last time too; to be wrong about it does no harm."""
+        last, self._last = self._last, hash(data)
+        return last == self._last
 
     @property
     def headers(self) -> Mapping[str, str]:

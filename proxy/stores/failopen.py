@@ -63,6 +63,9 @@ class State(StrEnum):
     OWING = "owing"
 
 
+_OK = State.OK  # a name of its own, because it is looked at for each hit, and a look into an enum takes long
+
+
 class FailOpen:
     """Store, Sweep, Shelf and Landings over `backend`, of which only what says so ever raises (StoreError).
 
@@ -101,10 +104,10 @@ class FailOpen:
             return State.OWING
         if self._pause.is_on:
             return State.OPEN
-        return State.DOUBTED if self._doubted_until is not None and self._doubts() else State.OK
+        return State.DOUBTED if self._doubted_until is not None and self._doubts() else _OK
 
     def glance(self, key: str) -> Lookup | None:
-        return self._backend.glance(key) if self.state is State.OK else None
+        return self._backend.glance(key) if self.state is _OK else None
 
     async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
         found = await self._attempt("read", lambda: self._backend.read(key, live, lock), UNKNOWN)
