@@ -20,18 +20,18 @@ No type of answer is called like one of these words, so nothing collides.
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from secrets import token_hex
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
 from policies.model import Entry, Fence, Live, Lookup, Survey
 from policies.tags import Tags
-from proxy.errors import ConfigError
+from proxy.errors import ConfigError, StoreFullError
 from proxy.stores import clients
-from proxy.stores.clients import AsyncClient
+from proxy.stores.clients import AsyncClient, bounded
 from proxy.stores.coding import pack_head, pack_key, pack_live, unpack_entry, unpack_live
 from proxy.stores.glob import escape
 from proxy.stores.hearing import Ear
@@ -39,7 +39,7 @@ from proxy.stores.ledger import new_incarnation
 from proxy.stores.live import ROOM
 from proxy.stores.scripts import Script, as_store_error
 from proxy.stores.sealing import Sealing, Unsealed
-from proxy.stores.shared import Shared
+from proxy.stores.together import Together
 from proxy.stores.wakeups import CHANNEL, Wakeups
 
 LOOK_EVERY = 0.25
@@ -66,6 +66,12 @@ def connect(url: str, *, max_connections: int = 50, timeout: float = 0.25) -> As
         return clients.connect(url, max_connections=max_connections, timeout=timeout)
     except ValueError as error:
         raise ConfigError(f"store.url: {error}") from error
+
+
+class _Look(NamedTuple):
+    key: str
+    live: Live | None
+    lock: bytes
 
 
 class RedisStore:
@@ -99,7 +105,7 @@ class RedisStore:
         self._limits = ledger_limit, live_limit, live_room
         self._wakeups = wakeups or Wakeups(client)
         self._token = token_hex(16)  # what this process claims with
-        self._looks: Shared[Lookup] = Shared()
+        self._looks: Together[_Look, Lookup | None] = Together(self._read)
         self._scripts = {name: Script.load("ledger", "live", "echoes", "claims", name) for name in _OVER_THE_LEDGER}
         self._landed = Script.load("claims", "landed")
         self._sealing = sealing or Unsealed()
@@ -109,14 +115,27 @@ class RedisStore:
         return f"<RedisStore {self._prefix}>"
 
     async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
-        # Whoever names a query shares only with those who name it too: it has to be registered.
-        return await self._looks.look((key, live, lock), lambda: self._read(key, live, lock))
+        look = _Look(key, live, lock)
+        try:
+            with as_store_error("read"):
+                async with bounded(self._client):
+                    found = await self._looks.ask(look)
+        except StoreFullError:  # it may have been the query of another one that there was no room for
+            found = None
+        return found or cast(Lookup, (await self._read([look]))[0])
 
-    async def _read(self, key: str, live: Live | None, lock: bytes) -> Lookup:
-        query = () if live is None else (*self._registration(live), *self._limits)
-        incarnation, stamp, alive, *parts = await self._run("read", *query, key=key)
-        entry = self._unpack(key, parts, lock)
-        return Lookup(entry, alive=bool(alive and entry), fence=Fence(incarnation, stamp))
+    async def _read(self, looks: Sequence[_Look]) -> list[Lookup | None]:
+        """Look up answers in one trip; None for one that has to be asked for alone."""
+        queries = [part for look in looks for part in self._registration(look.live)]
+        names = [self._prefix + look.key for look in looks]
+        incarnation, stamp, told = await self._run("read", *self._limits, *queries, names=names)
+        fence = Fence(incarnation, stamp)
+        return [parts and self._found(look, parts, fence) for look, parts in zip(looks, told, strict=True)]
+
+    def _found(self, look: _Look, parts: list[Any], fence: Fence) -> Lookup:
+        alive, *kept = parts
+        entry = self._unpack(look.key, kept, look.lock)
+        return Lookup(entry, alive=bool(alive and entry), fence=fence)
 
     def glance(self, key: str) -> Lookup | None:  # noqa: ARG002 - as the protocol has it
         """Tell nothing: Redis has to be asked."""
@@ -125,9 +144,9 @@ class RedisStore:
     async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"", landing: str = "") -> bool:
         stamped = (fence.incarnation, fence.stamp, *self._pack(key, entry, lock), _milliseconds(entry.keep))
         if not landing:
-            return bool(await self._run("write", *stamped, key=key))
+            return bool(await self._run("write", *stamped, names=[self._prefix + key]))
         marked = self._token, CHANNEL, _milliseconds(LANDED_FOR)
-        return bool(await self._run("write", *stamped, *marked, key=key, claim=self._claimed(landing)))
+        return bool(await self._run("write", *stamped, *marked, names=[self._prefix + key, self._claimed(landing)]))
 
     async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:
         await self._run("invalidate", Tags.of(tags).packed, self._limits[0], *_fence(surveyed))
@@ -244,7 +263,9 @@ class RedisStore:
             self._on_unreadable()
             return None
 
-    def _registration(self, live: Live) -> tuple[bytes, int, bytes]:
+    def _registration(self, live: Live | None) -> tuple[bytes | int, ...]:
+        if live is None:
+            return b"", b"", b""
         tag, life, jql = pack_live(live)
         return tag, life, self._sealing.seal(jql, self._place("queries", tag))
 
@@ -255,13 +276,9 @@ class RedisStore:
         """Name where something lies, and what lies beside it, unmistakably: nothing else is opened there."""
         return b"".join(b"%d:%b" % (len(part), part) for part in (pack_key(self._prefix + key), *beside))
 
-    async def _run(
-        self, script: str, *values: str | bytes | int, key: str | None = None, claim: str | None = None
-    ) -> Any:
-        names = self._names if key is None else (*self._names, self._prefix + key)
-        names = names if claim is None else (*names, claim)
+    async def _run(self, script: str, *values: str | bytes | int, names: Sequence[str] = ()) -> Any:
         with as_store_error(script):
-            return await self._scripts[script].run(self._client, names, new_incarnation(), *values)
+            return await self._scripts[script].run(self._client, (*self._names, *names), new_incarnation(), *values)
 
 
 def _fence(fence: Fence | None) -> tuple[int, ...]:

@@ -439,21 +439,57 @@ def test_the_state_of_a_store_fits_in_a_line(store, tenant):
     assert repr(store) == f"<RedisStore tenant:{tenant}:>"
 
 
-# equal look-ups at once
+# look-ups at once
 
 
-async def test_thirty_equal_look_ups_ask_redis_twice(store, monkeypatch):
-    looks = []
-    read = store._read
+@pytest.fixture
+async def trips(redis_server):
+    """Tell how many look-ups, writes and the like a Redis was asked for since the last time."""
+    async with redis.asyncio.Redis.from_url(redis_server.url) as client:
 
-    def counted(*asked):
-        looks.append(asked)
-        return read(*asked)
+        async def count():
+            stats = await client.info("commandstats")
+            await client.config_resetstat()
+            return stats.get("cmdstat_evalsha", {"calls": 0})["calls"]
 
-    monkeypatch.setattr(store, "_read", counted)
-    found = await asyncio.gather(*(store.read(KEY) for _ in range(30)))
-    assert len(looks) == 2
-    assert {each.entry for each in found} == {None}
+        yield count
+
+
+async def test_look_ups_that_are_made_at_once_take_one_trip(redis_server, make_store, make_entry, trips):
+    store = make_store(redis_server.url)
+    keys = [f"issue:PROJ-{number}:abc" for number in range(20)]
+    for number, key in enumerate(keys):
+        await fill(store, make_entry(f"issue:{number}", body=b"%d" % number), key)
+    await store.invalidate(["issue:3"])
+    await trips()
+    found = await asyncio.gather(*(store.read(key) for key in [*keys, *keys, "issue:PROJ-20:abc"]))
+    assert await trips() == 1
+    assert [each.entry and each.entry.body for each in found] == [b"%d" % number for number in range(20)] * 2 + [None]
+    assert [each.alive for each in found[:20]] == [number != 3 for number in range(20)]
+
+
+async def test_what_is_large_is_looked_up_alone_when_others_are_at_once(redis_server, make_store, make_entry, trips):
+    store, large = make_store(redis_server.url), b"x" * 100_000
+    await fill(store, make_entry(body=large), "large")
+    await fill(store, make_entry(body=b"small"), "small")
+    await trips()
+    assert (await store.read("large")).entry.body == large
+    assert await trips() == 1
+    found = await asyncio.gather(store.read("large"), store.read("small"), store.read("none"))
+    assert await trips() == 2
+    assert [each.entry and each.entry.body for each in found] == [large, b"small", None]
+
+
+async def test_who_only_looks_does_not_suffer_from_a_query_there_is_no_room_for(redis_server, make_store, make_entry):
+    store = make_store(redis_server.url)
+    await fill(store, make_entry())
+    async with redis.asyncio.Redis.from_url(redis_server.url) as client:
+        await client.config_set("maxmemory", "1")
+        live = Live("search:1", "project = PROJ", 60)
+        looks = store.read(KEY), store.read("other", live)
+        found, refused = await asyncio.gather(*looks, return_exceptions=True)
+    assert found.alive
+    assert isinstance(refused, StoreFullError)
 
 
 async def test_who_names_a_query_does_not_share_with_who_does_not(store):
