@@ -20,6 +20,7 @@ from proxy.answers import (
     Streamed,
     TooLargeError,
     Whole,
+    accepts_gzip,
     is_json_answer,
     mapped,
     relayed,
@@ -35,6 +36,9 @@ _REPLACED = frozenset(
     {"host", "expect", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-jira-cache", "x-request-id"}
 )
 _BODILESS = frozenset({204, 304})
+_REST = "/rest/"
+_ACCEPTED = "accept-encoding"
+_KNOWN = frozenset({"", GZIP, IDENTITY})
 
 
 async def send(governor: Governor, call: Call, incoming: Incoming) -> Reply:
@@ -81,16 +85,26 @@ async def answer(reply: Reply, incoming: Incoming, why: Why, max_body: int) -> A
 
 def _forwarded(incoming: Incoming) -> Pairs:
     headers = [pair for pair in end_to_end(incoming.pairs) if pair[0].lower() not in _REPLACED]
+    if incoming.request.path.startswith(_REST):
+        headers = _legible(headers, incoming.header(_ACCEPTED))
     headers += [*incoming.trail(), ("X-Forwarded-Proto", incoming.header("x-forwarded-proto") or incoming.scheme)]
     host = incoming.header("x-forwarded-host") or incoming.header("host")
     return [*headers, ("X-Forwarded-Host", host)] if host else headers
+
+
+def _legible(headers: list[tuple[str, str]], accepted: str) -> list[tuple[str, str]]:
+    """Ask for no coding that we cannot undo: who follows a link to Jira itself leaves the proxy, and writes past it."""
+    if {element.partition(";")[0].strip().lower() for element in accepted.split(",")} <= _KNOWN:
+        return headers
+    others = [pair for pair in headers if pair[0].lower() != _ACCEPTED]
+    return [*others, ("Accept-Encoding", GZIP if accepts_gzip(accepted) else IDENTITY)]
 
 
 def _may_hold_links(reply: Reply, incoming: Incoming) -> bool:
     headers = reply.headers
     return (
         reply.status not in _BODILESS
-        and incoming.request.path.startswith("/rest/")
+        and incoming.request.path.startswith(_REST)
         and is_json_answer(headers.get("content-type", ""))
         and "content-range" not in headers
         and _coding(reply) in {IDENTITY, GZIP}

@@ -129,6 +129,32 @@ async def test_jira_is_not_told_by_which_address_a_shared_answer_was_asked_for(p
     assert linking.seen[-1].headers["Host"] == linking.url.removeprefix("http://")
 
 
+@pytest.mark.parametrize(
+    ("accepted", "asked_for"),
+    [
+        ("gzip, deflate, br, zstd", "gzip"),
+        ("br;q=1.0, gzip;q=0.8, *;q=0.1", "gzip"),
+        ("br", "identity"),
+        ("gzip;q=0, br", "identity"),
+        ("gzip", "gzip"),
+        ("identity", "identity"),
+    ],
+)
+async def test_jira_is_asked_for_no_coding_that_would_hide_its_links(proxy, origin, accepted, asked_for):
+    path = "/rest/api/2/issue"
+    created = {"id": "10001", "key": "PROJ-1", "self": f"{origin.url}{path}/10001"}
+    origin.on("POST", path, lambda _: web.json_response(created, status=201))
+    answer = await proxy.request("POST", path, json={}, headers={"Accept-Encoding": accepted})
+    assert origin.seen[-1].headers["Accept-Encoding"] == asked_for
+    assert answer.json()["self"] == f"{proxy.url}{path}/10001"
+
+
+async def test_pages_may_come_in_whatever_coding_the_client_takes(proxy, origin):
+    origin.on("GET", "/browse/PROJ-1", lambda _: web.Response(text="a page"))
+    await proxy.get("/browse/PROJ-1", headers={"Accept-Encoding": "br"})
+    assert origin.seen[-1].headers["Accept-Encoding"] == "br"
+
+
 async def test_text_that_mentions_jira_stays_as_it_is(proxy, origin):
     said = {"text": f"see {origin.url}/rest/api/2/issue/1", "browse": f"{origin.url}/browse/PROJ-1"}
     origin.on("GET", ISSUE, lambda asked: web.json_response(said, headers=JSON))
