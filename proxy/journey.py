@@ -200,6 +200,10 @@ class Journey:
             and crew.watch.trusted_since() == standing.trusted_since
         )
 
+    def _may_repeat(self, question: Question) -> bool:
+        """Tell whether there may be anything to glance at when the same is asked again."""
+        return self._crew.limit is None and self._crew.store.glance(question.key) is not None
+
     def respond(self, question: Question, entry: Entry, standing: Standing) -> tuple[Rendered, Whole, float]:
         """Answer by a decision that stands; tell also for how many seconds the answer is still fresh."""
         left = standing.lifetime - age_of(entry.stored, self._crew.clock())
@@ -318,7 +322,7 @@ class Journey:
                 self.saved(question)
                 incoming.notes.age = age_of(entry.stored, self._crew.clock())
                 whole = await self._serve(question, entry, Sending(why, self._left(question, entry)))
-                return whole if refresh or self._crew.limit else replace(whole, question=question)
+                return replace(whole, question=question) if self._may_repeat(question) else whole
             case Fetch():
                 fence = await self._forced(question, found) if decision.why is Why.REFRESH else found.fence
                 return await self._fetch(incoming, question, decision, fence, attempt)
