@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from policies.change import Change, Changed
 from policies.jql import Issue, before, issue_view, untouched
+from policies.jql.issue import CUSTOM
 from policies.model import EVERYTHING
 from policies.rows import EventRow, Shown
 from policies.templates import ISSUE_KEY, Sources, Template
@@ -70,8 +71,10 @@ def _read(row: EventRow, sources: Sources) -> Change | None:
     if not (issues | named if row.issue or row.issues else _says_something(row.tags, tags)):
         return None
     everything = row.all_searches or not named <= issues
-    tags = tags | issues | named | _subtasks(shown) | ({"issues"} if issues or everything else frozenset())
-    return Change(tags, () if shown is None else (shown,), _projects(shown), everything=everything)
+    subtasks = _subtasks(shown, sources["body"])
+    tags = tags | issues | named | subtasks | ({"issues"} if issues or everything else frozenset())
+    projects = _projects(shown) if subtasks else frozenset()
+    return Change(tags, () if shown is None else (shown,), projects, everything=everything)
 
 
 def _says_something(templates: Sequence[Template], tags: frozenset[str]) -> bool:
@@ -160,11 +163,11 @@ def _project(issue: Issue) -> str:
     return issue.key.rpartition("-")[0]
 
 
-# Subtasks are deleted and moved with their issue, and Jira need not announce them.
+# Subtasks are deleted and moved with their issue, and share its sprint and security level. Jira need not announce it.
 
 
-def _subtasks(changed: Changed | None) -> frozenset[str]:
-    if changed is None or not _is_gone(changed):
+def _subtasks(changed: Changed | None, body: Any) -> frozenset[str]:
+    if changed is None or not (_is_gone(changed) or any(map(_is_inherited, _items(body) or ()))):
         return frozenset()
     listed = [state.fields.get("subtasks") for state in _states(changed)]
     several = [each for subtasks in listed if isinstance(subtasks, list) for each in subtasks]
@@ -179,6 +182,12 @@ def _is_gone(changed: Changed) -> bool:
     return changed.after is None or changed.before.key != changed.after.key
 
 
+def _is_inherited(item: Mapping[str, Any]) -> bool:
+    """Tell whether a field that was changed may be one that subtasks share. The sprint is one of the custom fields."""
+    told = {str(item.get(name)).lower() for name in ("fieldId", "field")}
+    return item.get("fieldtype") == "custom" or "security" in told or any(name.startswith(CUSTOM) for name in told)
+
+
 def _projects(changed: Changed | None) -> frozenset[str]:
-    """Name the projects that subtasks left or came to."""
-    return frozenset(_project(state) for state in _states(changed) if state.key and _subtasks(changed))
+    """Name the projects that subtasks are in, and those that they left."""
+    return frozenset(_project(state) for state in _states(changed) if state.key)

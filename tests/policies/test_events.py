@@ -388,6 +388,22 @@ def test_subtasks_are_deleted_with_their_issue(rulebook):
     assert change.projects == {"PROJ"}
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"field": "Sprint", "fieldtype": "custom", "from": "4", "to": "5"},  # old Servers
+        {"field": "スプリント", "fieldId": "customfield_10020", "from": "", "to": "5"},
+        {"field": "security", "fieldId": "security", "from": None, "to": "10000"},
+        {"field": "Security", "from": None, "to": "10000"},
+    ],
+)
+def test_subtasks_have_the_sprint_and_the_security_level_of_their_issue(rulebook, item):
+    said = {"issue": issue(subtasks=[SUBTASK]), "changelog": {"items": [*STATUS_CHANGE["items"], item]}}
+    change = announced(rulebook, "jira:issue_updated", **said)
+    assert {"issue:10003", "issue:PROJ-3"} <= change.tags
+    assert change.projects == {"PROJ"}
+
+
 def test_subtasks_are_let_alone_when_their_issue_stays(rulebook):
     change = announced(rulebook, "jira:issue_updated", issue=issue(subtasks=[SUBTASK]), changelog=STATUS_CHANGE)
     assert "issue:10003" not in change.tags

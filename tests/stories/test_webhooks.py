@@ -98,6 +98,16 @@ async def test_an_issue_changed_past_the_proxy_is_asked_for_anew(proxy, origin):
     assert summary(await proxy.get(ISSUE)) == "new"
 
 
+async def test_a_search_for_subtasks_is_old_when_their_issue_comes_into_its_sprint(proxy):
+    asked = {"jql": "sprint = 5 AND status = Open"}
+    fields = FIELDS | {"subtasks": [{"id": "10002", "key": "PROJ-2", "fields": {}}]}
+    sprint = {"field": "Sprint", "fieldId": "customfield_10020", "fieldtype": "custom", "from": "", "to": "5"}
+    said = UPDATED | {"issue": SHOWN | {"fields": fields}, "changelog": {"items": [sprint]}}
+    await proxy.get(SEARCH, params=asked)
+    assert await announce(proxy, said) == (200, "applied")
+    assert (await proxy.get(SEARCH, params=asked)).why == "invalidated"
+
+
 async def test_an_issue_is_known_by_its_id_where_the_webhook_says_no_more(proxy):
     await warm(proxy)
     said = {"webhookEvent": "worklog_created", "worklog": {"id": "7", "issueId": "10001"}}
