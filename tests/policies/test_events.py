@@ -77,7 +77,7 @@ EVENTS = [
         "some",
     ),
     ("jira:worklog_updated", {"issue": ISSUE}, [ISSUE_1, "api/3/issue/PROJ-1/worklog"], "some"),
-    ("jira:issue_deleted", {"issue": ISSUE}, [ISSUE_1, BY_ID, BOARD_LIST], "some"),
+    ("jira:issue_deleted", {"issue": ISSUE}, [ISSUE_1, BY_ID, BOARD_LIST], "all"),
     ("issue_property_set", {"issue": ISSUE, "property": {"key": "x"}}, ["api/3/issue/PROJ-1/properties/x"], "some"),
     (
         "issue_property_deleted",

@@ -108,6 +108,13 @@ async def test_a_search_for_subtasks_is_old_when_their_issue_comes_into_its_spri
     assert (await proxy.get(SEARCH, params=asked)).why == "invalidated"
 
 
+async def test_a_search_for_what_has_no_parent_is_old_when_a_parent_is_deleted(proxy):
+    asked = {"jql": "project = OTHER AND parent IS EMPTY"}
+    await proxy.get(SEARCH, params=asked)
+    assert await announce(proxy, DELETED) == (200, "applied")
+    assert (await proxy.get(SEARCH, params=asked)).why == "invalidated"
+
+
 async def test_an_issue_is_known_by_its_id_where_the_webhook_says_no_more(proxy):
     await warm(proxy)
     said = {"webhookEvent": "worklog_created", "worklog": {"id": "7", "issueId": "10001"}}

@@ -122,6 +122,19 @@ async def test_what_jira_works_out_from_subtasks_that_are_not_shown_is_old_with_
     assert (await proxy.get(path)).why == "invalidated"
 
 
+async def test_what_an_issue_was_the_parent_of_may_be_in_any_search_once_it_is_deleted(proxy, origin):
+    origin.issue("PROJ-1", "a parent")
+    await proxy.get(ISSUE)
+    orphan = {"id": "10009", "key": "OTHER-9", "fields": {"project": {"id": "10007", "key": "OTHER"}}}
+    listed = {"issues": [orphan]}
+    origin.on("GET", "/rest/api/2/search", lambda _: web.json_response(listed, headers={"X-AUSERNAME": "alice"}))
+    origin.on("DELETE", ISSUE, lambda _: web.Response(status=204))
+    orphans = "/rest/api/2/search?jql=project=OTHER+AND+parent+IS+EMPTY"
+    await proxy.get(orphans)
+    await proxy.request("DELETE", ISSUE)
+    assert (await proxy.get(orphans)).why == "invalidated"
+
+
 async def test_a_write_that_jira_refuses_may_have_changed_something_all_the_same(proxy, origin):
     origin.issue("PROJ-1", "old")
     await proxy.get(ISSUE)
