@@ -18,10 +18,11 @@ from policies.model import Why
 from policies.throttle import Reach
 from proxy.errors import NotAsked, UpstreamError
 from proxy.holds import Holds
+from proxy.pool import Body
 from proxy.schema import Governor as Terms
 from proxy.spending import Spending
 from proxy.turns import Turns
-from proxy.upstream import Body, Pairs, Reply, Upstream
+from proxy.upstream import Pairs, Reply, Upstream
 
 T = TypeVar("T")
 Take = Callable[[Reply], Awaitable[T]]

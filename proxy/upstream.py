@@ -4,10 +4,9 @@ It sends what it is given and hands back Jira's answer as it comes, without foll
 changing a coding. aiohttp's errors become UpstreamError here.
 """
 
-import io
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # documented, but not in typeshed
 
@@ -16,21 +15,19 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from proxy.errors import ConfigError, UpstreamError
+from proxy.pool import Body, Pool
 from proxy.refusals import RefusedError
-from proxy.replies import LARGEST_HEAD, Connector
+from proxy.replies import Connector
 from proxy.schema import Timeouts
 from proxy.tracing import Tracing
 
 Pairs = Iterable[tuple[str, str]]
-Body = bytes | AsyncIterator[bytes] | None
 
 _CHUNK = 64 * 1024
-_LARGE = 1024 * 1024
 # Tomcat, and so Data Center, closes idle connections after 20 s; a request that crosses with that is lost.
 _IDLE = 15.0
 # What such a scheme logs in is the connection, for whoever's request comes over it next.
 _BOUND_TO_CONNECTION = frozenset({"ntlm", "negotiate", "kerberos"})
-_AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
 class Reply:
@@ -72,23 +69,21 @@ class Reply:
 class Upstream:
     """One Jira: `base` is its origin and base path, without a trailing slash.
 
-    `session` shares its connections among all callers; `unshared` uses each for one request only.
+    `pool` shares its connections among all callers; `unshared` uses each for one request only.
     """
 
     def __init__(
         self,
         base: str,
-        session: aiohttp.ClientSession,
-        unshared: aiohttp.ClientSession,
+        pool: Pool,
+        unshared: Pool,
         *,
-        proxy: str | None,
         observe: Callable[[str, float], None],
         tracing: Tracing | None = None,
     ) -> None:
         self.base = base
-        self._session = session
+        self._pool = pool
         self._unshared = unshared
-        self._proxy = proxy
         self._observe = observe
         self._tracing = tracing
 
@@ -112,21 +107,12 @@ class Upstream:
             return reply
 
     async def _send(self, method: str, target: str, sent: CIMultiDict[str], body: Body) -> Reply:
-        session = self._unshared if _logs_connection_in(sent) else self._session
+        pool = self._unshared if _logs_connection_in(sent) else self._pool
         with _translated():
-            response = await session.request(
-                method,
-                URL(self.base + target, encoded=True),
-                headers=sent,
-                # A large one is written in pieces, so that the other requests get their turn.
-                data=io.BytesIO(body) if isinstance(body, bytes) and len(body) > _LARGE else body,
-                allow_redirects=False,
-                proxy=self._proxy,
-            )
-        return Reply(response)
+            return Reply(await pool.send(method, URL(self.base + target, encoded=True), sent, body))
 
     async def close(self) -> None:
-        await self._session.close()
+        await self._pool.close()
         await self._unshared.close()
 
 
@@ -150,33 +136,9 @@ def connect(
     """
     proxy = proxy_for(base, environ)
     trust = _trust(ca_file)
-    session = _session(Connector(limit=0, ssl=trust, keepalive_timeout=_IDLE), timeouts)
-    unshared = _session(Connector(limit=0, ssl=trust, force_close=True), timeouts)
-    return Upstream(base, session, unshared, proxy=proxy, observe=observe, tracing=tracing)
-
-
-def _session(connector: Connector, timeouts: Timeouts) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        skip_auto_headers=_AUTOMATIC,
-        auto_decompress=False,
-        # Not trust_env: it would also log anonymous callers in with the host's .netrc.
-        trust_env=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect, sock_read=timeouts.read),
-        max_line_size=LARGEST_HEAD,
-        max_field_size=LARGEST_HEAD,
-        max_headers=LARGEST_HEAD,  # a count, which the bytes bound
-        middlewares=(_once,),
-    )
-
-
-async def _once(
-    request: aiohttp.ClientRequest, send: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
-) -> aiohttp.ClientResponse:
-    """Send a request, and hide from aiohttp that it failed: it would repeat even PUT and DELETE (proxy.governor)."""
-    with _translated():
-        return await send(request)
+    pool = Pool(Connector(limit=0, ssl=trust, keepalive_timeout=_IDLE), timeouts, proxy)
+    unshared = Pool(Connector(limit=0, ssl=trust, force_close=True), timeouts, proxy)
+    return Upstream(base, pool, unshared, observe=observe, tracing=tracing)
 
 
 def proxy_for(base: str, environ: Mapping[str, str]) -> str | None:
@@ -249,7 +211,7 @@ def _translated() -> Iterator[None]:
         raise UpstreamError("Jira cannot be reached", sent=False) from error
     except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
         raise UpstreamError("Jira's answer broke off or is not HTTP") from error
-    except (aiohttp.ClientError, ConnectionError) as error:
+    except (aiohttp.ClientError, OSError) as error:
         if isinstance(error.__cause__, RefusedError):
             raise error.__cause__ from None  # it was the client that broke off, which is no fault of Jira's
         raise UpstreamError("the connection to Jira broke") from error
