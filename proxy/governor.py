@@ -8,7 +8,7 @@ policies.retry, policies.breaker); here it is waited, counted and remembered.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -94,6 +94,7 @@ class Governor:
         failed. What may be repeated is, within the call's patience; then `take` sees the last answer only, unless an
         earlier one broke off while it was taken.
         """
+        # What streams up takes as long as its client does: such calls would take all turns, so they take none.
         streamed = isinstance(outgoing.body, AsyncIterator)
         if streamed:  # once part of the body is gone, nobody has it any more
             call = replace(call, repeatable=False)
@@ -103,10 +104,13 @@ class Governor:
         self._refuse_unreachable()
         tried = 0
         while True:
-            async with self._turn(call, patience, streamed=streamed) as waited:
-                patience -= waited
+            patience -= await (self._hold_back(call, patience) if streamed else self._turn(call, patience))
+            try:
                 may_repeat = tried < self._terms.retries and asyncio.get_running_loop().time() < deadline
                 outcome = await self._try(call, outgoing, take, patience, tried if may_repeat else None)
+            finally:
+                if not streamed:
+                    self._turns.leave()
             if not isinstance(outcome, _Again):
                 return outcome
             await self._wait(outcome.pause)
@@ -157,24 +161,15 @@ class Governor:
         if 0 <= self._environment.clock() - since < UNREACHABLE_FOR:
             raise UpstreamError(str(error), timeout=error.timeout, sent=False)
 
-    @asynccontextmanager
-    async def _turn(self, call: Call, patience: float, *, streamed: bool) -> AsyncIterator[float]:
-        """Have a turn once nothing holds the call back. Yields the seconds that it was held back."""
-        # What streams up takes as long as its client does: such calls would take all turns, and wait for none.
-        if streamed:
-            yield await self._hold_back(call, patience)
-            return
+    async def _turn(self, call: Call, patience: float) -> float:
+        """Take a turn once nothing holds the call back. Returns the seconds that it was held back."""
         waited = 0.0
         while True:
             waited += await self._hold_back(call, patience - waited)
             await self._take_turn(call)
             if not self._holds.left(throttle.scopes(call)):
-                break
+                return waited
             self._turns.leave()  # Jira throttled while we stood in line
-        try:
-            yield waited
-        finally:
-            self._turns.leave()
 
     async def _hold_back(self, call: Call, patience: float) -> float:
         waited = await self._pace(call, patience)
