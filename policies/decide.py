@@ -82,7 +82,7 @@ def decide(
     if ranged:
         return Forward(Why.RANGE)
     decision = _by_entry(asked, found, policy, now, leased=leased, draw=draw)
-    if isinstance(decision, Fetch) and (leased or outage_leased):
+    if isinstance(decision, Fetch) and found.entry is not None and (leased or outage_leased):
         decision = replace(decision, last_resort=_last_resort(decision.why, found.entry, policy, now))
     if asked.only_if_cached and isinstance(decision, Fetch):
         return Refuse(Why.ONLY_IF_CACHED)
@@ -122,8 +122,8 @@ def lifetime(entry: Entry, policy: Policy) -> float:
     return min(entry.ttl, policy.negative_ttl if entry.status == NOT_FOUND else policy.ttl)
 
 
-def _last_resort(why: Why, entry: Entry | None, policy: Policy, now: float) -> LastResort | None:
-    if entry is None or not _may_stand_in(entry, policy, lifetime(entry, policy) - age_of(entry.stored, now)):
+def _last_resort(why: Why, entry: Entry, policy: Policy, now: float) -> LastResort | None:
+    if not _may_stand_in(entry, policy, lifetime(entry, policy) - age_of(entry.stored, now)):
         return None
     if why is Why.INVALIDATED and policy.serve_invalidated_on_error:
         return LastResort(entry, Why.INVALIDATED_ERROR)

@@ -29,6 +29,7 @@ class Site:
     public: str
 
 
+@lru_cache(maxsize=256)
 def site(upstream: str, public: str) -> Site:
     """Make a Site of two addresses, configured or told by a request; ValueError where one is no plain http address."""
     return Site(_normal(upstream), _normal(public))
