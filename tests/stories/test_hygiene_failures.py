@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import aiohttp
 import pytest
 
-from policies.model import Entry, Fence
+from policies.model import Fence
 from proxy.upstream import Upstream
 
 ISSUE, PAGE = "/rest/api/2/issue/PROJ-1", "/browse/PROJ-1"
@@ -76,7 +77,7 @@ async def test_an_entry_that_cannot_be_told_is_500_and_not_a_line_of_somebody_el
     await proxy.get(ISSUE)
     store = proxy.running.app.stores["default"]
     found = await store.read(next(iter(store._backend._answers)))
-    hostile = Entry(**{field: getattr(found.entry, field) for field in Entry.__slots__} | {"headers": HOSTILE})
+    hostile = replace(found.entry, headers=HOSTILE)
 
     async def read(*_):
         return type(found)(hostile, alive=True, fence=Fence(0, 0))
