@@ -12,6 +12,6 @@ _INVALIDATE = "invalidate"
 def script(name: str) -> Script:
     """Load `keep`, `judge`, `fence` or the proxy's own `invalidate`."""
     if name == _INVALIDATE:
-        return Script.load("ledger", "live", "echoes", _INVALIDATE)
+        return Script.load("ledger", "live", "echoes", "claims", _INVALIDATE)
     ledger = files("proxy.stores").joinpath("ledger.lua").read_text()
     return Script.of("\n".join((ledger, files("proxy.library").joinpath(f"{name}.lua").read_text())))
