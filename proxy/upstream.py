@@ -45,12 +45,19 @@ class Reply:
     async def read(self, limit: int) -> tuple[bytes, bool]:
         """Read at most the first bytes past `limit`; tell whether that was the whole body."""
         taken = bytearray()
+        try:
+            whole = await self._read_into(taken, limit)
+            return bytes(taken), whole
+        finally:
+            taken.clear()  # else what came of an answer that broke off lives on with the error (proxy.garbage)
+
+    async def _read_into(self, taken: bytearray, limit: int) -> bool:
         with _translated():
             while chunk := await self._response.content.read(_CHUNK):
                 taken += chunk
                 if len(taken) > limit:
-                    return bytes(taken), False
-        return bytes(taken), True
+                    return False
+        return True
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Read on, piece by piece; a body that ends before its announced length raises UpstreamError."""
