@@ -4,6 +4,7 @@ Tables only: what a proxy must not pass on (RFC 9110 section 7.6.1), and what be
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -153,9 +154,16 @@ def end_to_end(headers: Pairs) -> list[tuple[str, str]]:
 
 def replayable(headers: Pairs, besides: frozenset[str] = frozenset()) -> tuple[tuple[str, str], ...]:
     """Keep of an answer's headers what may be told to another asker, or to the same one later, and those `besides`."""
-    return tuple(
+    told = (
         (name, value)
         for name, value in end_to_end(headers)
         if (low := name.lower()) in besides
         or (low not in NEVER_REPLAYED and not low.startswith(NEVER_REPLAYED_PREFIXES))
     )
+    return shared(tuple(told))
+
+
+@lru_cache(maxsize=256)
+def shared(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Return one and the same object for equal headers: nearly all answers of a Jira have the same."""
+    return headers

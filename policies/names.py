@@ -32,7 +32,8 @@ class Names:
     def learn(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Remember pairs of tags, by id and by key."""
         for by_id, by_key in pairs:
-            self._id_of[by_key] = by_id
+            if self._id_of.get(by_key) != by_id:  # else the strings that are held go on to serve both ways
+                self._id_of[by_key] = by_id
             self._id_of.move_to_end(by_key)
             if self._keys_of.get(by_id, ())[-1:] != (by_key,):
                 self._keys_of[by_id] = (*self._other_keys(by_id, by_key), by_key)
