@@ -43,6 +43,19 @@ def rewrite(body: bytes, site: Site) -> bytes:
     return _replace(body, _needles(site.upstream).escaped, site, _ESCAPED_SLASH)
 
 
+def restored(body: bytes, site: Site) -> bytes:
+    """Undo `rewrite`, in a body whose own text names the public address nowhere and the upstream's in one way only.
+
+    Of others it may make something else: whoever needs to know tries, and compares.
+    """
+    for slash in ("/", _ESCAPED_SLASH) if b"\\" in body else ("/",):
+        public, upstream = (
+            f'"{address}/rest/'.replace("/", slash).encode() for address in (site.public, site.upstream)
+        )
+        body = body.replace(public, upstream)
+    return body
+
+
 class Rewriter:
     """`rewrite` for a body that arrives in chunks, cut anywhere. Holds back less than one needle's length."""
 

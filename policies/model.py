@@ -218,7 +218,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Entry:
-    """A kept answer of Jira, links as Jira wrote them. Times are seconds; `stored` is Unix time of Jira's answer.
+    """A kept answer of Jira. Times are seconds; `stored` is Unix time of Jira's answer.
+
+    The links in `body` name the `public` address, from which Jira's own can be told again (policies.links), or where
+    that is "", Jira's own. `etag` is of what Jira wrote.
 
     Where the origin decides, `stored` is when the origin itself made the answer, which a cache before it may tell.
     """
@@ -234,6 +237,7 @@ class Entry:
     keep: float  # for how long it is of any use: the TTL and the longer of the stale windows
     cost: float = 0.0  # how long Jira took to answer
     origin: Origin | None = None  # None where the policy's TTL decides
+    public: str = ""
 
 
 @dataclass(frozen=True, slots=True)

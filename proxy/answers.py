@@ -6,11 +6,10 @@ No decision lives here, and no sockets: an answer is a value that proxy.front se
 import asyncio
 import gzip
 import math
-import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ParamSpec, TypeVar
 
 import orjson
 
@@ -32,11 +31,9 @@ T = TypeVar("T")
 GZIP, IDENTITY = "gzip", "identity"
 _NOT_MODIFIED = 304
 _FASTEST = 1
-_WORTH_PACKING = 512  # bytes; of less, the coding's own head takes too large a part
-_TEXT = re.compile(r"^text/|json|xml|javascript")
 LONG_WORK = 256 * 1024
 """From how many bytes on a body is coded and decoded in a thread: it takes milliseconds."""
-_KEPT_WITH = 1024  # bytes that CPython spends on a remembered body besides it and the client's name of the proxy, about
+_KEPT_WITH = 448  # bytes that CPython spends on a remembered body besides it, about
 # Written by whoever sends the body.
 _FRAMING = frozenset({"content-length", "content-encoding"})
 
@@ -118,23 +115,6 @@ class Sending:
     private: Pairs = field(default_factory=list)
 
 
-class Packed(NamedTuple):
-    """A body as it is kept."""
-
-    body: bytes
-    coding: str
-
-
-def pack(fetched: Fetched) -> Packed:
-    """Code a body that came without a coding, if it is text that gets smaller by it."""
-    media_type = fetched.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if fetched.coding == IDENTITY and len(fetched.body) >= _WORTH_PACKING and _TEXT.search(media_type):
-        smaller = compressed(fetched.body)
-        if len(smaller) < len(fetched.body):
-            return Packed(smaller, GZIP)
-    return Packed(fetched.body, fetched.coding)
-
-
 async def aside(size: int, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
     """Do what takes time in proportion to `size`: in a thread if that is long, so that others need not wait for it."""
     if size < LONG_WORK:
@@ -151,13 +131,20 @@ class Renderer:
     def __len__(self) -> int:
         return len(self._kept)
 
+    @property
+    def weight(self) -> int:
+        """How many bytes the remembered bodies weigh."""
+        return self._kept.weight
+
     async def prepared(self, entry: Entry, site: links.Site, *, gzip_accepted: bool) -> Rendered:
-        """Render, in a thread what takes long."""
+        """Render, in a thread what takes long, and remember it unless it takes no work."""
         key = _rendering(entry, site, gzip_accepted)
+        if _fits(entry, site, coded=key[2]):
+            return _render(entry, site, coded=key[2])
         return self._kept.get(key) or self._keep(key, await aside(len(entry.body), _render, entry, site, coded=key[2]))
 
     def render(self, entry: Entry, site: links.Site, *, gzip_accepted: bool) -> Rendered:
-        """Render here and now."""
+        """Render here and now, and remember it: who holds it weakly need not ask again."""
         key = _rendering(entry, site, gzip_accepted)
         return self._kept.get(key) or self._keep(key, _render(entry, site, coded=key[2]))
 
@@ -173,9 +160,21 @@ def _rendering(entry: Entry, site: links.Site, gzip_accepted: bool) -> tuple[str
 def _render(entry: Entry, site: links.Site, *, coded: bool) -> Rendered:
     # The strong ETag follows from what the bytes follow from, so that a hit does not hash them again.
     tag = conditional.etag(f"{entry.etag} {site.public} {coded}".encode())
-    if coded:
-        return Rendered(mapped(entry.body, GZIP, site), GZIP, tag)
-    return Rendered(links.rewrite(decoded(entry.body, entry.coding), site), IDENTITY, tag)
+    body = entry.body if _fits(entry, site, coded=coded) else _fitting(entry, site, coded=coded)
+    return Rendered(body, GZIP if coded else IDENTITY, tag)
+
+
+def _fits(entry: Entry, site: links.Site, *, coded: bool) -> bool:
+    return entry.public == site.public and coded == (entry.coding == GZIP)
+
+
+def _fitting(entry: Entry, site: links.Site, *, coded: bool) -> bytes:
+    plain = decoded(entry.body, entry.coding)
+    told_by_jira = links.restored(plain, replace(site, public=entry.public)) if entry.public else plain
+    fitting = links.rewrite(told_by_jira, site)
+    if not coded:
+        return fitting
+    return entry.body if fitting == plain else compressed(fitting)
 
 
 def mapped(body: bytes, coding: str, site: links.Site, limit: int = 0) -> bytes:

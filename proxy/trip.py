@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple, assert_never
 
-from policies import canon, conditional, login, validation, vary
+from policies import canon, login, validation, vary
 from policies.callers import Anonymous, Audience, Credentialed, audience, keyed_hash, partition
 from policies.calls import Call, call_of
 from policies.decide import Fetch, in_force
@@ -26,11 +26,12 @@ from policies.searches import ISSUES, SEARCHES
 from policies.settle import Fail, Failure, Keep, Settlement, settle
 from policies.settle import Reply as LawReply
 from policies.tags import Tags
-from proxy.answers import Fetched, Packed, Pairs, TooLargeError, aside, decoded, is_json_answer, pack, parsed
+from proxy.answers import Fetched, Pairs, TooLargeError, accepts_gzip, aside, decoded, is_json_answer, parsed
 from proxy.errors import UpstreamError
 from proxy.flights import Landing, Seal
 from proxy.governor import Governor, Outgoing
 from proxy.leases import Leases
+from proxy.packing import Packed, Packer, unpacked
 from proxy.question import Question
 from proxy.recent import Recent
 from proxy.stores import Landings, Store
@@ -122,6 +123,7 @@ class Travel:
         self._max_body = max_body
         self._total = total
         self._clock = clock
+        self._packer = Packer()
 
     async def make(self, question: Question, fetch: Fetch, fence: Fence | None, seal: Seal, *, claim: bool) -> Trip:
         """Make the trip; with `claim`, only if no other process is making it, else wait until that one is back.
@@ -271,10 +273,13 @@ class Travel:
         if not isinstance(settlement, Keep):
             return Trip(alive=False, settlement=settlement, fetched=fetched)
         key = self._key(question, verdict.account)
-        packed = Packed(fetched.body, fetched.coding)
-        if settlement.origin is None:  # else what the origin says of its answer holds for it as it came
-            packed = await aside(len(fetched.body), pack, fetched)
-        entry = self._entry(question, fetched, packed, settlement, key)
+        if settlement.origin is None:
+            accepted = accepts_gzip(question.request.headers.get("accept-encoding", ""))
+            packed = await self._packer.pack(fetched, question.site, gzip_accepted=accepted)
+            entry = self._entry(question, fetched, packed, settlement, key)
+            self._packer.note(entry)
+        else:  # what the origin says of its answer holds for it as it came
+            entry = self._entry(question, fetched, unpacked(fetched), settlement, key)
         fence, landing = departure
         if fence is None or key is None:
             return Trip(alive=False, settlement=settlement, fetched=fetched, entry=entry)
@@ -299,13 +304,14 @@ class Travel:
             headers=replayable(fetched.pairs) if origin is None else _told(fetched.pairs, now),
             body=packed.body,
             coding=packed.coding,
-            etag=conditional.etag(plain),
+            etag=packed.etag,
             tags=Tags.of((*self._tags(question.read, plain), itself(key or ""))),
             stored=now - keep.age,
             ttl=keep.ttl,
             keep=keep.keep,
             cost=fetched.cost,
             origin=origin,
+            public=packed.public,
         )
 
     def _tags(self, read: Read, plain: bytes) -> tuple[str, ...]:

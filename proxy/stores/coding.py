@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from typing import Any
 
+from policies.headers import shared
 from policies.model import Entry, Live, Origin
 from policies.tags import Tags
 
@@ -26,17 +27,17 @@ def pack_head(entry: Entry) -> bytes:
     """
     times = (entry.stored, entry.ttl, entry.keep, entry.cost)
     origin = None if entry.origin is None else astuple(entry.origin)
-    head = (entry.status, entry.headers, entry.coding, entry.etag, times, origin)
+    head = (entry.status, entry.headers, entry.coding, entry.etag, times, origin, entry.public)
     return json.dumps(head, separators=(",", ":")).encode()
 
 
 def unpack_entry(packed_tags: bytes, head: bytes, body: bytes) -> Entry:
     """Put an entry together again. Raises ValueError if the parts are not what was written."""
     try:
-        status, headers, coding, etag, (stored, ttl, keep, cost), origin = json.loads(head)
+        status, headers, coding, etag, (stored, ttl, keep, cost), origin, public = json.loads(head)
         return Entry(
             status=int(status),
-            headers=tuple((str(name), str(value)) for name, value in headers),
+            headers=shared(tuple((str(name), str(value)) for name, value in headers)),
             body=body,
             coding=str(coding),
             etag=str(etag),
@@ -46,6 +47,7 @@ def unpack_entry(packed_tags: bytes, head: bytes, body: bytes) -> Entry:
             keep=float(keep),
             cost=float(cost),
             origin=None if origin is None else _origin(origin),
+            public=str(public),
         )
     except (TypeError, OverflowError, RecursionError) as error:  # whatever foreign JSON can do to the lines above
         raise ValueError(f"not an entry: {error}") from error
