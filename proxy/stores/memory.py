@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import count
 from math import ceil
 
-from policies.model import EVERYTHING, Entry, Fence, Live, Lookup, Survey
+from policies.model import EVERYTHING, Entry, Fence, Live, Lookup, Origin, Survey
 from policies.tags import Tags
 from proxy.stores.coding import pack_key
 from proxy.stores.glob import compile_glob
@@ -15,6 +15,7 @@ from proxy.stores.live import ROOM, Register
 from proxy.stores.lru import Lru, LruByKind
 
 SHELF_BYTES = 8 * 1024 * 1024  # room of its own, so that a burst of large answers does not push out the leases
+_AROUND = 640  # what CPython spends on an entry, its strings and its place in a store, about
 OBJECT = 64  # what CPython spends on a string, its reference and its share of a container, about
 
 
@@ -26,11 +27,16 @@ class _Kept:
 
 
 def size_of(key: str, entry: Entry) -> int:
-    """Weigh an entry under its key, in bytes: the body, and every string with the objects around it."""
-    names = (key, entry.coding, entry.etag, *entry.tags, *(text for header in entry.headers for text in header))
-    if entry.origin is not None:
-        names += (entry.origin.etag, entry.origin.last_modified, entry.origin.selected, *entry.origin.vary)
-    return len(entry.body) + sum(len(name) + OBJECT for name in names) + 8 * OBJECT
+    """Weigh an entry under its key, in bytes: what is written in it, and what CPython spends around that."""
+    told = sum(len(name) + len(value) for name, value in entry.headers)  # nearly all have the same, so held but once
+    return len(key) + len(entry.etag) + len(entry.tags.packed) + len(entry.body) + told + _AROUND + _size(entry.origin)
+
+
+def _size(origin: Origin | None) -> int:
+    if origin is None:
+        return 0
+    texts = (origin.etag, origin.last_modified, origin.selected, *origin.vary)
+    return sum(len(text) + OBJECT for text in texts) + 4 * OBJECT
 
 
 class MemoryStore:
