@@ -27,7 +27,8 @@ class Names:
     def __init__(self, limit: int = _LIMIT) -> None:
         self._limit = limit
         self._id_of: OrderedDict[str, str] = OrderedDict()
-        self._keys_of: dict[str, tuple[str, ...]] = {}  # the last seen comes last
+        self._key_of: dict[str, str] = {}  # the last seen
+        self._former_keys_of: dict[str, tuple[str, ...]] = {}  # of the few that were moved: the last seen comes last
 
     def learn(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Remember pairs of tags, by id and by key."""
@@ -35,25 +36,34 @@ class Names:
             if self._id_of.get(by_key) != by_id:  # else the strings that are held go on to serve both ways
                 self._id_of[by_key] = by_id
             self._id_of.move_to_end(by_key)
-            if self._keys_of.get(by_id, ())[-1:] != (by_key,):
-                self._keys_of[by_id] = (*self._other_keys(by_id, by_key), by_key)
+            if self._key_of.get(by_id) != by_key:
+                self._call(by_id, (*self._other_keys(by_id, by_key), by_key))
         while len(self._id_of) > self._limit:
             by_key, by_id = self._id_of.popitem(last=False)
-            self._keys_of[by_id] = self._other_keys(by_id, by_key)
-            if not self._keys_of[by_id]:
-                del self._keys_of[by_id]
+            self._call(by_id, self._other_keys(by_id, by_key))
 
     def _other_keys(self, by_id: str, by_key: str) -> tuple[str, ...]:
-        return tuple(key for key in self._keys_of.get(by_id, ()) if key != by_key)
+        return tuple(key for key in self._keys_of(by_id) if key != by_key)
+
+    def _call(self, by_id: str, keys: tuple[str, ...]) -> None:
+        self._key_of.pop(by_id, None)
+        self._former_keys_of.pop(by_id, None)
+        if keys:
+            self._key_of[by_id] = keys[-1]
+        if keys[:-1]:
+            self._former_keys_of[by_id] = keys[:-1]
 
     def key_of(self, by_id: str) -> str | None:
         """Return the key last seen with an id, both as tags."""
-        keys = self._keys_of.get(by_id)
-        return keys[-1] if keys else None
+        return self._key_of.get(by_id)
 
     def keys_of(self, name: str) -> tuple[str, ...]:
         """Return all keys of what a tag names by its id or by one of its keys, as tags; none if no pair was seen."""
-        return self._keys_of.get(self._id_of.get(name, name), ())
+        return self._keys_of(self._id_of.get(name, name))
+
+    def _keys_of(self, by_id: str) -> tuple[str, ...]:
+        last = self._key_of.get(by_id)
+        return () if last is None else (*self._former_keys_of.get(by_id, ()), last)
 
     def id_of(self, by_key: str) -> str | None:
         """Return the id that a key stands for, both as tags."""

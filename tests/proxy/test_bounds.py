@@ -54,7 +54,7 @@ def test_live_queries_are_forgotten_and_told_of_so_that_they_are_made_old():
 def test_names_are_forgotten_both_ways():
     names = Names(MOST)
     names.learn((f"issue:{number}", f"issue:P-{number}") for number in FLOOD)
-    assert len(names._id_of) == len(names._keys_of) == MOST
+    assert len(names._id_of) == len(names._key_of) == MOST
 
 
 def test_ids_of_recent_changes_are_the_latest(clock):
