@@ -16,7 +16,7 @@ serve: $(VENV)/serve.stamp
 	$(BIN)/jira-cache serve
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

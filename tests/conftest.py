@@ -6,7 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -153,7 +153,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def overheard(pytestconfig: pytest.Config) -> Overheard:
-    """What the whole session has logged so far."""
+    """What this process has logged so far."""
     return pytestconfig.stash[_OVERHEARD]
 
 
@@ -170,15 +170,15 @@ def _listen(overheard: Overheard) -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Hear what went to standard error, too: the access log, and whatever processes the tests have started."""
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a test fail during which a secret was told: to a log, or to standard error by whatever it has started."""
     report = yield
+    overheard = item.config.stash[_OVERHEARD]
     for name, text in report.sections:
         if "stderr" in name:
-            item.config.stash[_OVERHEARD].hear(text)
+            overheard.hear(text)
+    if overheard.secrets:
+        report.outcome = "failed"
+        report.longrepr = "\n".join(["A secret was told:", *overheard.secrets])
+        overheard.secrets.clear()
     return report
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run last what looks back at all the others."""
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
