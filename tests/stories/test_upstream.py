@@ -189,7 +189,7 @@ async def test_a_stream_that_stalls_breaks_off(new_proxy, origin, path):
             await response.read()
 
 
-@pytest.mark.parametrize("broken", [b'{"a":', b"", gzip.compress(b'{"a":1}' * 100)[:-9], b"\x1f\x8bnonsense"])
+@pytest.mark.parametrize("broken", [b'{"a":', b"", gzip.compress(b'{"a":1}' * 100, mtime=0)[:-9], b"\x1f\x8bnonsense"])
 async def test_a_body_that_is_not_what_it_says_reaches_the_client_and_is_not_kept(proxy, origin, broken):
     headers = JSON | ({"Content-Encoding": "gzip"} if broken.startswith(b"\x1f\x8b") else {})
     origin.on("GET", ISSUE, lambda asked: web.Response(body=broken, headers=headers))
