@@ -69,15 +69,6 @@ class Names:
         """Return the id that a key stands for, both as tags."""
         return self._id_of.get(by_key)
 
-    def may_be_former(self, tags: Iterable[str]) -> bool:
-        """Tell whether one of a write's tags is a key that was never seen beside an id.
-
-        It may be one that an issue had before a move: Jira goes on to take it, and no answer that shows the issue by
-        its id and its present key carries it.
-        """
-        keys = (tag for tag in tags if _names_issue(tag) and not tag.removeprefix(_ISSUE).isdigit())
-        return any(key not in self._id_of for key in keys)
-
     def for_answer(self, tags: Collection[str], paired: Collection[str]) -> frozenset[str]:
         """Complete the tags of an answer that shows both names of the issues in `paired`.
 

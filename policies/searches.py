@@ -26,13 +26,11 @@ ISSUES = "issues"
 SEARCHES = "searches"
 """The tag of all lists of issues that a query selects which we understand."""
 
-ANY_ISSUE = "type:issue"
-"""The tag of all answers about a single issue."""
-
 LEAST = 256
 """Characters that a query counts for besides its text: compiled, the shortest one takes about ten KiB, some forty times
 as much as that, as long ones do of their text."""
 
+_ANY_ISSUE = "type:issue"
 _LONGEST_TRIP = 600.0
 _SHORT = 400
 _LONGEST_QUERY = 4 * 1024  # characters; a longer one would hold everybody up while it is read, and weigh too much
@@ -139,13 +137,13 @@ def of_write(tags: Collection[str], names: Names) -> Change:
     if EVERYTHING in touched or not _touches_issues(touched):
         return Change(touched)
     named = [_projects(tag, names) for tag in touched if tag.startswith("issue:") or _PROJECT_TAG.fullmatch(tag)]
-    if not named or not all(named) or ANY_ISSUE in touched:
+    if not named or not all(named) or _ANY_ISSUE in touched:
         return Change(touched, everything=True)
     return Change(touched, projects=frozenset().union(*named))
 
 
 def _touches_issues(tags: Collection[str]) -> bool:
-    return any(tag in (ISSUES, ANY_ISSUE) or tag.startswith("issue:") for tag in tags)
+    return any(tag in (ISSUES, _ANY_ISSUE) or tag.startswith("issue:") for tag in tags)
 
 
 def _projects(tag: str, names: Names) -> frozenset[str]:

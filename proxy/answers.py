@@ -319,13 +319,13 @@ def parsed(body: bytes) -> Any | None:
         return None
 
 
-def plain_answer(answer: Whole) -> bytes:
-    """Decode the body of an answer that is about to be sent; nothing where its coding is broken or unknown."""
+def parsed_answer(answer: Whole) -> Any | None:
+    """Parse the JSON of an answer that is about to be sent; None for what is none."""
     coding = next((value for name, value in answer.headers if name.lower() == "content-encoding"), IDENTITY)
     try:
-        return decoded(answer.body, coding.lower())
+        return parsed(decoded(answer.body, coding.lower()))
     except ValueError:
-        return b""
+        return None
 
 
 def _as_it_is(value: str, _site: links.Site) -> str:

@@ -13,8 +13,7 @@ from typing import Protocol
 from policies.change import Change
 from policies.model import Fence, Survey
 from policies.names import Names, lagging
-from policies.references import references
-from policies.searches import ANY_ISSUE, SEARCHES, Index, of_write
+from policies.searches import SEARCHES, Index, of_write
 from proxy.errors import StoreError
 from proxy.recent import Recent
 from proxy.stores import Echoes, Store
@@ -65,15 +64,9 @@ class Changes:
         """Repeat changes after other delays, from the next one on."""
         self._settle = settle
 
-    async def wrote(self, tags: frozenset[str], said: bytes, *, certain: bool) -> None:
-        """Record what a write may have changed; unless `certain`, it may yet do so. Raises StoreError.
-
-        `said` is what Jira answered: it tells the names of what the write made.
-        """
-        if self._names.may_be_former(tags):
-            self._names.learn(references(said).aliases)
-        touched = tags | {ANY_ISSUE} if self._names.may_be_former(tags) else tags
-        await self.record(of_write(touched, self._names), "write", certain=certain)
+    async def wrote(self, tags: frozenset[str], *, certain: bool) -> None:
+        """Record what a write may have changed; unless `certain`, it may yet do so. Raises StoreError."""
+        await self.record(of_write(tags, self._names), "write", certain=certain)
 
     async def record(self, change: Change, source: str, *, certain: bool = True) -> None:
         """Make old what `change` concerns, before anyone is told that it was heard of. Raises StoreError."""

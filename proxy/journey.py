@@ -465,7 +465,7 @@ class Journey:
         What that is the rulebook tells by which the write was classified, though another may be in force by then.
         """
         body = await self._json_body(incoming)
-        said = b""
+        said: Any | None = None
         named: list[str] = []
         status: int | None = None
         sent = True
@@ -476,15 +476,14 @@ class Journey:
             status = reply.status
             answer = await relay.answer(reply, incoming, write.why, self._crew.max_body)
             if isinstance(answer, Whole):
-                said = answers.plain_answer(answer)
+                said = answers.parsed_answer(answer)
         except UpstreamError as error:
             sent = error.sent
             raise
         finally:
             if sent:
-                told = answers.parsed(said)
-                tags = rulebook.touched(write, body, told, named)
-                await self._invalidate(tags, said, certain=is_settled(status, told))
+                tags = rulebook.touched(write, body, said, named)
+                await self._invalidate(tags, certain=is_settled(status, said))
         return answer
 
     async def _json_body(self, incoming: Incoming) -> Any | None:
@@ -495,11 +494,11 @@ class Journey:
         body = await incoming.body.peek(self._crew.max_body)
         return None if body is None else answers.parsed(body)
 
-    async def _invalidate(self, tags: frozenset[str], said: bytes, *, certain: bool) -> None:
+    async def _invalidate(self, tags: frozenset[str], *, certain: bool) -> None:
         # The store that could not note it serves nothing from now on (proxy.stores.failopen), so the client may go on.
         with suppress(StoreError):
             if tags:
-                await self._crew.changes.wrote(tags, said, certain=certain)
+                await self._crew.changes.wrote(tags, certain=certain)
                 await self._crew.watch.wrote(tags)
 
     async def _finish(self, write: Coroutine[Any, Any, Answer]) -> Answer:

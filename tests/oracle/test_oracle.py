@@ -159,7 +159,7 @@ TASKS: list[asyncio.Task] = []
 def writes_unheard(patch):
     """What passes through the proxy is not noticed."""
 
-    async def deaf(self, tags, said, *, certain):
+    async def deaf(self, tags, *, certain):
         pass
 
     patch.setattr(Changes, "wrote", deaf)

@@ -43,20 +43,6 @@ def test_a_query_may_name_a_project_by_its_former_key():
     assert index.concerned(change, names) == {"project = PROJ", "project = NEW"}
 
 
-@pytest.mark.parametrize(
-    ("written", "may_be_former"),
-    [
-        ({"issue:PROJ-1", "issue:10001", "issues"}, False),
-        ({"issue:OLD-1"}, True),
-        ({"issue:PROJ-1", "issue:OLD-1"}, True),
-        ({"issue:10002"}, False),  # an id never changes
-        ({"project:OLD", "issues"}, False),
-    ],
-)
-def test_only_a_key_that_was_seen_beside_an_id_is_surely_not_a_former_one(written, may_be_former):
-    assert known(OLD, NEW).may_be_former(written) == may_be_former
-
-
 def test_the_keys_that_are_forgotten_are_forgotten_one_by_one():
     names = Names(limit=1)
     names.learn([OLD, NEW])
