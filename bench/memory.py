@@ -11,7 +11,7 @@ from bench.issues import ISSUE_SIZE
 from bench.peers import Server
 from bench.tables import Table
 
-WARM, KEPT = 4_500, 10_000
+WARM, KEPT = 4_500, 4_000
 LEARNT = 500  # of the first, so many are also asked for by clients of each kind
 _FIRST = 10_001  # five digits each, so that all answers are of one length
 
