@@ -53,7 +53,7 @@ class Again:
         self.notes = notes
         self.stored = stored
         self.saved = saved
-        self.alike = answered.why, notes.tenant, notes.type, notes.route, notes.caller, client
+        self.alike = answered.why.word, notes.tenant, notes.type, notes.route, notes.caller, client
         self.line: str | None = None
 
 

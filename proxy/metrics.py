@@ -7,8 +7,8 @@ when it is asked to `refresh`.
 
 import os
 from bisect import bisect_left
-from collections import Counter as Counts
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self, cast
 
@@ -16,6 +16,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
+
+from proxy.report import spread
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -91,7 +93,7 @@ class _Durations(_Quick, Histogram):
     def observe_all(self, durations: Collection[float]) -> None:
         """Observe each of `durations`."""
         self._sum.inc(sum(durations))
-        for bucket, count in Counts(bisect_left(self._upper_bounds, each) for each in durations).items():
+        for bucket, count in spread(durations, partial(bisect_left, self._upper_bounds)).items():
             self._buckets[bucket].inc(count)
 
 

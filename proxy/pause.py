@@ -4,26 +4,25 @@ from collections.abc import Callable
 
 
 class Pause:
-    """Lasts from a failure to the next success; every `seconds` of `clock`, one may try."""
+    """Lasts from a failure to the next success; every `seconds` of `clock`, one may try.
+
+    `is_on` tells whether the last try failed.
+    """
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._retry_at: float | None = None
-
-    @property
-    def is_on(self) -> bool:
-        """Whether the last try failed."""
-        return self._retry_at is not None
+        self._retry_at = 0.0
+        self.is_on = False
 
     @property
     def left(self) -> float:
         """Seconds until somebody may try."""
-        return 0.0 if self._retry_at is None else max(0.0, self._retry_at - self._clock())
+        return max(0.0, self._retry_at - self._clock()) if self.is_on else 0.0
 
     def admits(self) -> bool:
         """Tell whether to try; after a failure only one may, while the others wait for how it fares."""
-        if self._retry_at is None:
+        if not self.is_on:
             return True
         if self._clock() < self._retry_at:
             return False
@@ -33,7 +32,8 @@ class Pause:
     def begin(self) -> None:
         """Note a failure."""
         self._retry_at = self._clock() + self._seconds
+        self.is_on = True
 
     def end(self) -> None:
         """Note a success."""
-        self._retry_at = None
+        self.is_on = False

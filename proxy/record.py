@@ -50,9 +50,10 @@ class Recorder:
         hits, self._hits = self._hits, []
         spent: dict[tuple[object, ...], tuple[Again, list[float]]] = {}
         for again, at, seconds in hits:
-            if again.alike not in spent:
-                spent[again.alike] = again, []
-            spent[again.alike][1].append(seconds)
+            group = spent.get(again.alike)
+            if group is None:
+                group = spent[again.alike] = again, []
+            group[1].append(seconds)
             self._access.repeat(again, seconds, at)
         for again, each in spent.values():
             self._count(again.answered.why, again.notes, each)

@@ -6,7 +6,7 @@ how many processes there are. Must not be kept here: anything that grows with th
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import sqrt
@@ -54,6 +54,12 @@ that were spent, and calls that were not made because the answer was there."""
 def bucket(seconds: float) -> int:
     """Tell in which bucket a time is counted."""
     return bisect_right(BOUNDS, seconds)
+
+
+def spread(durations: Collection[float], bucket_of: Callable[[float], int]) -> Mapping[int, int]:
+    """Count durations by bucket. Where the least and the greatest share one, as with hits, no other is looked at."""
+    first, last = bucket_of(min(durations)), bucket_of(max(durations))
+    return {first: len(durations)} if first == last else Counter(map(bucket_of, durations))
 
 
 def quantile(times: Sequence[int], share: float) -> float | None:

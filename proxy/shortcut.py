@@ -23,8 +23,8 @@ class Shortcut:
     """
 
     __slots__ = (
-        *("_has_body", "_journey", "_last", "_notes", "_question", "_rendered", "_standing", "_template"),
-        "again",
+        *("_date", "_has_body", "_head", "_journey", "_last", "_notes", "_question", "_rendered", "_says_until"),
+        *("_standing", "_template", "again"),
     )
 
     def __init__(self, journey: Journey, question: Question, notes: Notes) -> None:
@@ -33,7 +33,8 @@ class Shortcut:
         self._notes = notes
         self._last: int | None = None
         self._standing: Standing | None = None
-        self._template = b""
+        self._template = self._head = self._date = b""
+        self._says_until = 0.0
         self._has_body = False
         # The renderer decides for how long a body is held; what is dropped there is made again.
         self._rendered: Callable[[], Rendered | None] = _nothing
@@ -61,9 +62,17 @@ class Shortcut:
             rendered, standing = self._decide(), self._standing
             if rendered is None or standing is None:
                 return None
+        if now >= self._says_until or date is not self._date:
+            self._write_head(standing, now, date)
+        return self._head + rendered.body if self._has_body else self._head
+
+    def _write_head(self, standing: Standing, now: float, date: bytes) -> None:
+        """Write the head, and until when it says the same: its seconds and the date change one after the other."""
         age = age_of(standing.stored, now)
-        head = self._template % (int(age), math.floor(standing.lifetime - age), date)
-        return head + rendered.body if self._has_body else head
+        seconds, left = int(age), math.floor(standing.lifetime - age)
+        self._head, self._date = self._template % (seconds, left, date), date
+        next_second = standing.stored + min(seconds + 1, standing.lifetime - left)
+        self._says_until = next_second if now >= standing.stored else now
 
     def _decide(self) -> Rendered | None:
         """Decide anew, and write down whatever does not change until the next decision."""
@@ -78,6 +87,7 @@ class Shortcut:
         self._standing, method = standing, self._question.request.method
         self._has_body = bool(whole.body) and method != "HEAD"
         self._template, self._rendered = template, weakref.ref(rendered)
+        self._says_until = 0.0
         answered = Answered(method, whole.status, whole.why, len(whole.body) if self._has_body else 0, 0.0)
         self.again = Again(
             answered,

@@ -26,6 +26,7 @@ from proxy.report import (
     Report,
     Seen,
     bucket,
+    spread,
 )
 
 Gauges = Callable[[], dict[str, Any]]
@@ -75,8 +76,8 @@ class Tally:
         part.routes.counts[route] += count
         times = {HIT: part.hits, MISS: part.misses}.get(OUTCOMES[why])
         if times is not None:
-            for each in seconds:
-                times[bucket(each)] += 1
+            for at, some in spread(seconds, bucket).items():
+                times[at] += some
         if waited is not None:
             part.sum_up(f"{type_} {CALLS}", 1)
             part.sum_up(f"{type_} {SECONDS}", waited)

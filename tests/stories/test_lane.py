@@ -270,6 +270,27 @@ async def test_an_answer_is_not_served_past_its_ttl(new_proxy, origin, talk, lan
     assert b"detail=expired" in answer
 
 
+async def test_the_seconds_in_a_head_are_those_of_the_moment(new_proxy, origin, talk, lane):
+    moment = [UNIX]
+    origin.issue("PROJ-1", "wanted")
+    told = {}
+    for fast in (True, False):
+        moment[0] = UNIX
+        say = await talk(
+            await new_proxy(clock=lambda: moment[0], fast_lane=fast, policies={"issue": {"ttl": "2500ms"}})
+        )
+        for _ in range(4):
+            await say(PLAIN)
+        told[fast] = []
+        for later in (0.0, 0.25, 0.5, 0.999, 1.0, 1.49, 1.5, 1.51, 1.999, 2.0, 2.25, 2.49):
+            moment[0] = UNIX + later
+            told[fast] += [lasting(answer) for answer in await say(PLAIN)]
+    assert told[True] == told[False]
+    ages = [int(re.search(rb"Age: (\d+)", answer)[1]) for answer in told[True]]
+    assert ages == [0] * 4 + [1] * 5 + [2] * 3
+    assert len(lane) > 6
+
+
 async def test_a_request_draws_once_whether_to_fetch_early(new_proxy, origin, talk, lane):
     moment, draws = [UNIX], []
 
