@@ -63,9 +63,6 @@ class State(StrEnum):
     OWING = "owing"
 
 
-_OK = State.OK  # a name of its own, because it is looked at for each hit, and a look into an enum takes long
-
-
 class FailOpen:
     """Store, Sweep, Shelf and Landings over `backend`, of which only what says so ever raises (StoreError).
 
@@ -104,10 +101,12 @@ class FailOpen:
             return State.OWING
         if self._pause.is_on:
             return State.OPEN
-        return State.DOUBTED if self._doubted_until is not None and self._doubts() else _OK
+        return State.DOUBTED if self._doubts() else State.OK
 
     def glance(self, key: str) -> Lookup | None:
-        return self._backend.glance(key) if self.state is _OK else None
+        # Each hit comes by here, and a look at the state takes as long as all the rest.
+        troubled = self._drops_owed or self._pause.is_on or self._doubted_until is not None or self._owed != self._paid
+        return None if troubled and self.state is not State.OK else self._backend.glance(key)
 
     async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
         found = await self._attempt("read", lambda: self._backend.read(key, live, lock), UNKNOWN)
