@@ -48,7 +48,7 @@ def _profile(what: str, server: Server, client: Client, asked: Iterator[bytes], 
     rest = total - sum(samples for _, samples in counted.most_common(SHOWN))
     rows.append(_row("all else", rest / total, cost))
     kernel = cost * sum(counted[f"{call}()"] for call in CALLS) / total * 1e6
-    note = f"Any server pays the kernel's {kernel:.1f} µs to send these bytes; the other {cost * 1e6 - kernel:.1f} are ours."
+    note = f"{kernel:.1f} µs are the kernel's, to send these bytes; the other {cost * 1e6 - kernel:.1f} are ours."
     return Table(f"Where a hit's CPU goes: {what}", ("", "share", "µs"), [*rows, _row("together", 1, cost)], [note])
 
 
