@@ -12,6 +12,7 @@ from proxy.changes import Changes
 from proxy.stores.failopen import FailOpen
 
 NOTHING = References(frozenset(), frozenset(), frozenset())
+TRIES = 40  # what is wrong shows by chance, in some runs; the rarest fault in one of three
 
 
 def report(judge):
@@ -57,14 +58,14 @@ async def test_what_stands_in_while_jira_fails_is_no_lie(new_oracle):
 
 
 async def test_the_oracle_catches_what_a_change_made_old_where_policy_lets_it_stand_in(new_oracle):
-    for seed in range(30, 38):
+    for seed in range(30, 30 + TRIES):
         oracle, _ = await new_oracle(seed, **in_trouble(serve_invalidated_on_error=True))
         oracle.jira.trouble = 0.3
         judge = await oracle.run()
         if judge.lies:
             assert all("invalidated-error" in lie for lie in judge.lies)
             return
-    pytest.fail("eight runs without noticing")
+    pytest.fail(f"{TRIES} runs without noticing")
 
 
 async def test_what_no_webhook_announced_is_known_after_the_next_poll(new_oracle):
@@ -83,13 +84,13 @@ async def test_the_oracle_catches_lost_webhooks_where_nothing_repairs_them(new_o
     async def look_away():
         pass
 
-    for seed in range(20, 28):
+    for seed in range(20, 20 + TRIES):
         oracle, _ = await new_oracle(seed)
         oracle.lost_share, oracle.poll = 0.4, look_away
         judge = await oracle.run()
         if judge.lies:
             return
-    pytest.fail("eight runs without noticing")
+    pytest.fail(f"{TRIES} runs without noticing")
 
 
 # what each mechanism is for: without it, the same oracle finds lies
@@ -180,11 +181,11 @@ FAULTS = [
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 async def test_the_oracle_catches(new_oracle, monkeypatch, fault):
     fault(monkeypatch)
-    for seed in range(10, 18):
+    for seed in range(10, 10 + TRIES):
         oracle, _ = await new_oracle(seed)
         judge = await oracle.run()
         await asyncio.gather(*TASKS)
         TASKS.clear()
         if judge.lies:
             return
-    pytest.fail(f"eight runs without noticing: {fault.__doc__}")
+    pytest.fail(f"{TRIES} runs without noticing: {fault.__doc__}")
