@@ -236,7 +236,7 @@ def from_fetched(fetched: Fetched, request: Request, site: links.Site, why: Why,
     headers = [(name, value) for name, value in headers if name.lower() not in _FRAMING]
     headers.append(("Cache-Status", cache_status(why, status=fetched.status, collapsed=not led)))
     body, coding = fetched.body, fetched.coding
-    if fetched.plain is not None and not accepts_gzip(request.headers.get("accept-encoding", "")):
+    if fetched.plain is not None and not takes_gzip(request):
         body, coding = fetched.plain, IDENTITY
     if coding != IDENTITY:
         headers.append(("Content-Encoding", coding))
@@ -265,6 +265,11 @@ def private(pairs: Iterable[tuple[str, str]], entry: Entry, site: links.Site) ->
     public = set(entry.headers)
     ours = _FRAMING | {"etag", "age", "cache-status"}
     return relayed((pair for pair in pairs if pair not in public and pair[0].lower() not in ours), site)
+
+
+def takes_gzip(request: Request) -> bool:
+    """Tell whether whoever asks takes gzip."""
+    return accepts_gzip(request.headers.get("accept-encoding", ""))
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

@@ -207,7 +207,7 @@ class Journey:
     def respond(self, question: Question, entry: Entry, standing: Standing) -> tuple[Rendered, Whole, float]:
         """Answer by a decision that stands; tell also for how many seconds the answer is still fresh."""
         left = standing.lifetime - age_of(entry.stored, self._crew.clock())
-        rendered = self._crew.renderer.render(entry, question.site, gzip_accepted=_takes_gzip(question))
+        rendered = self._crew.renderer.render(entry, question.site, gzip_accepted=answers.takes_gzip(question.request))
         return rendered, self._from_entry(question, entry, rendered, Sending(standing.why, left)), left
 
     def saved(self, question: Question, times: int = 1) -> None:
@@ -358,7 +358,7 @@ class Journey:
         )
 
     async def _serve(self, question: Question, entry: Entry, sending: Sending) -> Whole:
-        accepted = _takes_gzip(question)
+        accepted = answers.takes_gzip(question.request)
         rendered = await self._crew.renderer.prepared(entry, question.site, gzip_accepted=accepted)
         return self._from_entry(question, entry, rendered, sending)
 
@@ -530,10 +530,6 @@ def _allows(lease: Lease | None, question: Question) -> bool:
     if isinstance(question.caller, Anonymous):
         return True
     return lease is not None and lease.account == question.account
-
-
-def _takes_gzip(question: Question) -> bool:
-    return answers.accepts_gzip(question.request.headers.get("accept-encoding", ""))
 
 
 def _alone() -> None:

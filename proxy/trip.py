@@ -26,7 +26,7 @@ from policies.searches import ISSUES, SEARCHES
 from policies.settle import Fail, Failure, Keep, Settlement, settle
 from policies.settle import Reply as LawReply
 from policies.tags import Tags
-from proxy.answers import Fetched, Pairs, TooLargeError, accepts_gzip, aside, decoded, is_json_answer, parsed
+from proxy.answers import Fetched, Pairs, TooLargeError, aside, decoded, is_json_answer, parsed, takes_gzip
 from proxy.errors import UpstreamError
 from proxy.flights import Landing, Seal
 from proxy.governor import Governor, Outgoing
@@ -274,8 +274,7 @@ class Travel:
             return Trip(alive=False, settlement=settlement, fetched=fetched)
         key = self._key(question, verdict.account)
         if settlement.origin is None:
-            accepted = accepts_gzip(question.request.headers.get("accept-encoding", ""))
-            packed = await self._packer.pack(fetched, question.site, gzip_accepted=accepted)
+            packed = await self._packer.pack(fetched, question.site, gzip_accepted=takes_gzip(question.request))
             entry = self._entry(question, fetched, packed, settlement, key)
             self._packer.note(entry)
         else:  # what the origin says of its answer holds for it as it came
