@@ -171,23 +171,13 @@ class FailOpen:
         return await self._attempt("add", lambda: self._backend.add(name, value, ttl), otherwise=True)
 
     async def drop(self, name: str) -> None:
-        dropped = False
-        try:
-            dropped = await self._attempt("drop", lambda: _done(self._backend.drop(name)), otherwise=False)
-        finally:
-            if not dropped:
-                _owe(self._drops_owed, name)
+        await self._attempt_or_owe("drop", self._backend.drop, name, self._drops_owed)
 
     async def claim(self, key: str, ttl: float) -> bool:
         return await self._attempt("claim", lambda: self._backend.claim(key, ttl), otherwise=True)
 
     async def landed(self, key: str) -> None:
-        landed = False
-        try:
-            landed = await self._attempt("landed", lambda: _done(self._backend.landed(key)), otherwise=False)
-        finally:
-            if not landed:
-                _owe(self._landings_owed, key)
+        await self._attempt_or_owe("landed", self._backend.landed, key, self._landings_owed)
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
         """Wait for a landing, or until the backend fails anybody here: it may not be able to tell of the landing."""
@@ -226,6 +216,16 @@ class FailOpen:
             return otherwise
         self._succeeded()
         return otherwise if self.state is State.OWING else result  # owed since we asked
+
+    async def _attempt_or_owe(
+        self, operation: str, deed: Callable[[str], Awaitable[None]], name: str, owed: dict[str, None]
+    ) -> None:
+        done = False
+        try:
+            done = await self._attempt(operation, lambda: _done(deed(name)), otherwise=False)
+        finally:  # also when cancelled in the middle: nobody knows
+            if not done:
+                _owe(owed, name)
 
     async def _pay(self) -> None:
         if (owed := self._owed) > self._paid:
