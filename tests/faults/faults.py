@@ -15,7 +15,7 @@ from pathlib import Path
 from redis.crc import key_slot
 
 from tests.faults.load import Load, Tally, happened, under_load
-from tests.faults.redises import Node, clustered, one, watched, wired
+from tests.faults.redises import Node, Wire, clustered, one, watched, wired
 
 LEDGER = "tenant:default:ledger"
 SLOT = key_slot(b"{tenant:default}")
@@ -63,11 +63,15 @@ async def refused(trial: Trial) -> None:
         await node.start()
 
 
-async def reset(trial: Trial) -> None:
+async def _for_a_while(trial: Trial, trouble: Callable[..., None]) -> None:
     async with wired(trial.folder) as wire, trial.over(wire.url) as load:
-        wire.reset(on=True)
+        trouble(wire, on=True)
         await trial.last(load)
-        wire.reset(on=False)
+        trouble(wire, on=False)
+
+
+async def reset(trial: Trial) -> None:
+    await _for_a_while(trial, Wire.reset)
 
 
 async def reset_now_and_then(trial: Trial) -> None:
@@ -79,10 +83,7 @@ async def reset_now_and_then(trial: Trial) -> None:
 
 
 async def silent(trial: Trial) -> None:
-    async with wired(trial.folder) as wire, trial.over(wire.url) as load:
-        wire.silence(on=True)
-        await trial.last(load)
-        wire.silence(on=False)
+    await _for_a_while(trial, Wire.silence)
 
 
 async def hung(trial: Trial) -> None:
