@@ -31,29 +31,36 @@ _AT_ONCE = 4096  # bytes; POSIX promises 512, Linux gives this, and lines are AS
 _ORDER = ("tenant", "type", "caller", "age", "upstream_ms", "bytes", "request_id", "trace_id", "event", "outcome")
 
 
+class Alike:
+    """Answers that are counted together: for how many `seconds` each took that was not told yet.
+
+    `saved` is to be told how many there were.
+    """
+
+    __slots__ = ("__weakref__", "notes", "saved", "seconds", "why")
+
+    def __init__(self, why: Why, notes: Notes, saved: Callable[[int], None]) -> None:
+        self.why = why
+        self.notes = notes
+        self.saved = saved
+        self.seconds: list[float] = []
+
+
 class Again:
     """An answer that is given again and again: what is told of it each time, but for when, how old and how fast.
 
-    It was `stored` at a time (Unix), and `client` is who asks for it. `saved` is to be told how many times all those
-    were given that are `alike`: they are counted together.
+    It was `stored` at a time (Unix), and is counted with those that are `alike`. It has a line each time if it is
+    `logged`.
     """
 
-    __slots__ = ("alike", "answered", "line", "notes", "saved", "stored")
+    __slots__ = ("alike", "answered", "line", "logged", "notes", "stored")
 
-    def __init__(
-        self,
-        answered: Answered,
-        notes: Notes,
-        *,
-        stored: float,
-        client: str,
-        saved: Callable[[int], None],
-    ) -> None:
+    def __init__(self, answered: Answered, notes: Notes, alike: Alike, *, stored: float, logged: bool) -> None:
         self.answered = answered
         self.notes = notes
+        self.alike = alike
         self.stored = stored
-        self.saved = saved
-        self.alike = answered.why.word, notes.tenant, notes.type, notes.route, notes.caller, client
+        self.logged = logged
         self.line: str | None = None
 
 
@@ -84,8 +91,6 @@ class AccessLog:
 
     def repeat(self, again: Again, seconds: float, now: float) -> None:
         """Have a line written of an answer that was given `again` at `now`, in so many seconds."""
-        if not self.wants(again.answered.why, again.notes.key):
-            return
         age = age_of(again.stored, now)
         if self._write is not _json:
             self.tell(again.answered._replace(seconds=seconds), replace(again.notes, age=age), now)

@@ -120,7 +120,7 @@ class Front:
         notes.tenant = tenant.name
         answer = await tenant.journey.answer(_incoming(request, tenant, target, body, notes))
         if self._lane is not None and isinstance(answer, Whole) and answer.question is not None:
-            self._learn(self._lane, request, Shortcut(tenant.journey, answer.question, notes))
+            self._learn(self._lane, request, Shortcut(tenant.journey, self._recorder, answer.question, notes))
         return answer
 
     def _learn(self, lane: Lane, request: web.BaseRequest, shortcut: Shortcut) -> None:

@@ -70,10 +70,13 @@ class Crew:
 class Standing:
     """A decision to serve `entry`, `stored` at a time (Unix) and fresh for `lifetime` seconds, and what it rests on.
 
-    That is the caller's lease, since when webhooks are trusted, and the time when it was made and until when all this
-    leads to a hit. It holds no entry that the store has forgotten.
+    That is the moment that the store was looked at from, the rulebook, the caller's lease, since when webhooks are
+    trusted, and the time when it was made and until when all this leads to a hit. It holds no entry that the store has
+    forgotten.
     """
 
+    moment: Fence | None
+    rules: Rulebook
     entry: ReferenceType[Entry]
     stored: float
     why: Why
@@ -171,12 +174,14 @@ class Journey:
         decision = self._decide(question, found, draw=0.0)
         if not isinstance(decision, Serve) or decision.refresh:
             return None
-        return decision.entry, self._standing(question, decision, lease)
+        return decision.entry, self._standing(question, decision, found.fence, lease)
 
-    def _standing(self, question: Question, decision: Serve, lease: Lease | None) -> Standing:
+    def _standing(self, question: Question, decision: Serve, moment: Fence | None, lease: Lease | None) -> Standing:
         entry, policy, now = decision.entry, self._policy(question, decision.entry), self._crew.clock()
         until = stands_until(decision, asked(question.request, policy.directives), policy, now)
         return Standing(
+            moment,
+            question.rules,
             ref(entry),
             entry.stored,
             decision.why,
@@ -188,14 +193,23 @@ class Journey:
         )
 
     def stands(self, question: Question, standing: Standing, now: float) -> bool:
-        """Tell whether nothing has moved at `now` that a decision rests on."""
-        crew, lease = self._crew, standing.lease
-        found = crew.store.glance(question.key)
+        """Tell whether a decision that was made before is still right at `now`; its entry counts as used again."""
+        found = self._crew.store.glance(question.key)
         return (
             found is not None
             and found.entry is standing.entry()
             and standing.since <= now < standing.until
-            and question.rules is crew.rulebook
+            and self._rests(standing)
+        )
+
+    def is_still(self, standing: Standing) -> bool:
+        """Tell whether nothing has moved, but the time, that a decision rests on: then what it was made of is there."""
+        return self._crew.store.moment() is standing.moment is not None and self._rests(standing)
+
+    def _rests(self, standing: Standing) -> bool:
+        crew, lease = self._crew, standing.lease
+        return (
+            standing.rules is crew.rulebook
             and (lease is None or crew.leases.holds(lease))
             and crew.watch.trusted_since() == standing.trusted_since
         )

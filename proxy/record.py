@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 from policies.model import Why
-from proxy.access import AccessLog, Again
+from proxy.access import AccessLog, Again, Alike
 from proxy.metrics import Metrics
 from proxy.notes import Answered, Notes
 from proxy.tally import Tally
@@ -30,7 +31,9 @@ class Recorder:
         self._tally = tally
         self._clock = clock
         self._tracing = tracing
-        self._hits: list[tuple[Again, float, float]] = []  # at which Unix time, in how many seconds
+        self._alike: WeakValueDictionary[tuple[str | None, ...], Alike] = WeakValueDictionary()
+        self._uncounted: list[Alike] = []
+        self._unlogged: list[tuple[Again, float, float]] = []  # in how many seconds, at which Unix time
 
     def answered(self, answered: Answered, notes: Notes) -> None:
         """Tell of one answer."""
@@ -39,25 +42,38 @@ class Recorder:
             self._tracing.answered(answered, notes)
         self._access.tell(answered, notes, self._clock())
 
+    def again(
+        self, answered: Answered, notes: Notes, *, stored: float, client: str, saved: Callable[[int], None]
+    ) -> Again:
+        """Begin to tell of an answer that `client` may be given again and again; `saved` as Alike has it."""
+        why = answered.why
+        labels = why.word, notes.tenant, notes.type, notes.route, notes.caller, client
+        alike = self._alike.get(labels)
+        if alike is None:
+            alike = self._alike[labels] = Alike(why, notes, saved)
+        return Again(answered, notes, alike, stored=stored, logged=self._access.wants(why, notes.key))
+
     def hit(self, again: Again, now: float, seconds: float) -> None:
         """Tell, soon and together with others, of an answer that was given `again` at `now`, in so many seconds."""
-        if not self._hits:
-            asyncio.get_running_loop().call_later(SOON, self.flush)
-        self._hits.append((again, now, seconds))
+        alike = again.alike
+        if not alike.seconds:
+            if not self._uncounted:
+                asyncio.get_running_loop().call_later(SOON, self.flush)
+            self._uncounted.append(alike)
+        alike.seconds.append(seconds)
+        if again.logged:
+            self._unlogged.append((again, seconds, now))
 
     def flush(self) -> None:
         """Tell what is still to be told."""
-        hits, self._hits = self._hits, []
-        spent: dict[tuple[object, ...], tuple[Again, list[float]]] = {}
-        for again, at, seconds in hits:
-            group = spent.get(again.alike)
-            if group is None:
-                group = spent[again.alike] = again, []
-            group[1].append(seconds)
-            self._access.repeat(again, seconds, at)
-        for again, each in spent.values():
-            self._count(again.answered.why, again.notes, each)
-            again.saved(len(each))
+        uncounted, self._uncounted = self._uncounted, []
+        for alike in uncounted:
+            seconds, alike.seconds = alike.seconds, []
+            self._count(alike.why, alike.notes, seconds)
+            alike.saved(len(seconds))
+        unlogged, self._unlogged = self._unlogged, []
+        for again, took, at in unlogged:
+            self._access.repeat(again, took, at)
 
     def _count(self, why: Why, notes: Notes, seconds: list[float], waited: float | None = None) -> None:
         """Count requests that were answered alike, each in its number of `seconds`."""

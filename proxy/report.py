@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from math import sqrt
 from typing import Any
@@ -51,9 +52,8 @@ SPENT = (CALLS, SECONDS, POINTS, SAVED)
 that were spent, and calls that were not made because the answer was there."""
 
 
-def bucket(seconds: float) -> int:
-    """Tell in which bucket a time is counted."""
-    return bisect_right(BOUNDS, seconds)
+bucket: Callable[[float], int] = partial(bisect_right, BOUNDS)
+"""Tells in which bucket a time is counted."""
 
 
 def spread(durations: Collection[float], bucket_of: Callable[[float], int]) -> Mapping[int, int]:

@@ -14,6 +14,7 @@ from proxy.answers import Rendered
 from proxy.journey import Journey, Standing
 from proxy.notes import Answered, Notes
 from proxy.question import Question
+from proxy.record import Recorder
 
 
 class Shortcut:
@@ -23,18 +24,19 @@ class Shortcut:
     """
 
     __slots__ = (
-        *("_date", "_has_body", "_head", "_journey", "_last", "_notes", "_question", "_rendered", "_says_until"),
-        *("_standing", "_template", "again"),
+        *("_date", "_has_body", "_head", "_journey", "_last", "_looked", "_notes", "_question", "_recorder"),
+        *("_rendered", "_says_until", "_standing", "_template", "again"),
     )
 
-    def __init__(self, journey: Journey, question: Question, notes: Notes) -> None:
+    def __init__(self, journey: Journey, recorder: Recorder, question: Question, notes: Notes) -> None:
         self._journey = journey
+        self._recorder = recorder
         self._question = question
         self._notes = notes
         self._last: int | None = None
         self._standing: Standing | None = None
         self._template = self._head = self._date = b""
-        self._says_until = 0.0
+        self._looked = self._says_until = 0.0
         self._has_body = False
         # The renderer decides for how long a body is held; what is dropped there is made again.
         self._rendered: Callable[[], Rendered | None] = _nothing
@@ -58,21 +60,35 @@ class Shortcut:
     def answer(self, now: float, date: bytes) -> bytes | None:
         """Answer at `now` (Unix time), dated `date`; None if the request has to take the ordinary way."""
         standing, rendered = self._standing, self._rendered()
+        if (
+            rendered is None
+            or standing is None
+            or date is not self._date
+            or not self._looked <= now < self._says_until
+            or not self._journey.is_still(standing)
+        ):
+            rendered = self._look(now, date, standing, rendered)
+            if rendered is None:
+                return None
+        return self._head + rendered.body if self._has_body else self._head
+
+    def _look(self, now: float, date: bytes, standing: Standing | None, rendered: Rendered | None) -> Rendered | None:
+        """Look at everything that the answer comes from, at the least once a second: what is used is not forgotten."""
         if rendered is None or standing is None or not self._journey.stands(self._question, standing, now):
             rendered, standing = self._decide(), self._standing
             if rendered is None or standing is None:
                 return None
-        if now >= self._says_until or date is not self._date:
-            self._write_head(standing, now, date)
-        return self._head + rendered.body if self._has_body else self._head
+        self._looked = now
+        self._write_head(standing, now, date)
+        return rendered
 
     def _write_head(self, standing: Standing, now: float, date: bytes) -> None:
-        """Write the head, and until when it says the same: its seconds and the date change one after the other."""
+        """Write the head, and until when it may be told: its seconds and the date change one after the other."""
         age = age_of(standing.stored, now)
         seconds, left = int(age), math.floor(standing.lifetime - age)
         self._head, self._date = self._template % (seconds, left, date), date
         next_second = standing.stored + min(seconds + 1, standing.lifetime - left)
-        self._says_until = next_second if now >= standing.stored else now
+        self._says_until = min(next_second, standing.until) if now >= standing.stored else now
 
     def _decide(self) -> Rendered | None:
         """Decide anew, and write down whatever does not change until the next decision."""
@@ -87,14 +103,10 @@ class Shortcut:
         self._standing, method = standing, self._question.request.method
         self._has_body = bool(whole.body) and method != "HEAD"
         self._template, self._rendered = template, weakref.ref(rendered)
-        self._says_until = 0.0
         answered = Answered(method, whole.status, whole.why, len(whole.body) if self._has_body else 0, 0.0)
-        self.again = Again(
-            answered,
-            self._notes,
-            stored=standing.stored,
-            client=client(self._question.caller),
-            saved=partial(self._journey.saved, self._question),
+        saved = partial(self._journey.saved, self._question)
+        self.again = self._recorder.again(
+            answered, self._notes, stored=standing.stored, client=client(self._question.caller), saved=saved
         )
         return rendered
 

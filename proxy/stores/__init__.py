@@ -24,6 +24,14 @@ class Store(Protocol):
     def glance(self, key: str) -> Lookup | None:
         """Look up a true answer without waiting for anything; None where only `read` can tell."""
 
+    def moment(self) -> Fence | None:
+        """Tell the moment that `glance` looks from; None where only `read` can tell.
+
+        It is the fence of what a glance finds. As long as it is the very same object, nothing was made old, and no
+        answer was put in another's place: what was found is what would be found, but for what has expired or had to
+        make room.
+        """
+
     async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"", landing: str = "") -> bool:
         """Keep `entry`, fetched behind `fence`, for `entry.keep` seconds; tell whether it is true at this moment.
 

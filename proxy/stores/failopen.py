@@ -104,9 +104,15 @@ class FailOpen:
         return State.DOUBTED if self._doubts() else State.OK
 
     def glance(self, key: str) -> Lookup | None:
+        return self._backend.glance(key) if self._is_believed() else None
+
+    def moment(self) -> Fence | None:
+        return self._backend.moment() if self._is_believed() else None
+
+    def _is_believed(self) -> bool:
         # Each hit comes by here, and a look at the state takes as long as all the rest.
         troubled = self._drops_owed or self._pause.is_on or self._doubted_until is not None or self._owed != self._paid
-        return None if troubled and self.state is not State.OK else self._backend.glance(key)
+        return not troubled or self.state is State.OK
 
     async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
         found = await self._attempt("read", lambda: self._backend.read(key, live, lock), UNKNOWN)

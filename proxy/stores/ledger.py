@@ -61,6 +61,10 @@ class Ledger:
             self._stamps.move_to_end(tag)
         self._trim()
 
+    def move(self) -> None:
+        """Go on to another moment, in which all is as true as it was: whoever has looked has to look again."""
+        self.fence = Fence(self.fence.incarnation, self.fence.stamp)
+
     def sweep(self) -> None:
         """Let nothing be kept that was asked for before now."""
         self.learn(self.fence.stamp + 1, ())
@@ -70,7 +74,7 @@ class Ledger:
         """Make everything old that was fetched before `stamp`."""
         if stamp > self._floor:
             self._floor = stamp
-            self.fence = Fence(self.fence.incarnation, self.fence.stamp)
+            self.move()
 
     def _trim(self) -> None:
         # What is forgotten must not come back to life: the floor makes old whatever the forgotten stamps might have.

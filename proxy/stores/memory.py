@@ -101,6 +101,9 @@ class MemoryStore:
         found = self._find(key)
         return found if found is not None and found.alive else None
 
+    def moment(self) -> Fence | None:
+        return self._ledger.fence
+
     async def write(
         self,
         key: str,
@@ -115,6 +118,8 @@ class MemoryStore:
         alive = self._is_true(offered)
         if held is None or not self._is_true(held) or (alive and fence.stamp >= held.fence.stamp):
             self._answers.put(key, offered, size_of(key, entry), entry.keep)
+            if held is not None:
+                self._ledger.move()
         return alive
 
     async def invalidate(self, tags: Collection[str], surveyed: Fence | None = None) -> None:

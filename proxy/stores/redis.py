@@ -141,6 +141,10 @@ class RedisStore:
         """Tell nothing: Redis has to be asked."""
         return None
 
+    def moment(self) -> Fence | None:
+        """Tell nothing, as `glance` does."""
+        return None
+
     async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"", landing: str = "") -> bool:
         stamped = (fence.incarnation, fence.stamp, *self._pack(key, entry, lock), _milliseconds(entry.keep))
         if not landing:

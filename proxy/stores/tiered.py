@@ -60,6 +60,9 @@ class Tiered:
         # A query whose answer is near is registered: had it been forgotten since, its tag would be invalidated.
         return self._near.find(key) if self._tail.follow() else None
 
+    def moment(self) -> Fence | None:
+        return self._near.heard if self._tail.follow() else None
+
     async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
         if found := self.glance(key):
             return found

@@ -64,6 +64,21 @@ async def test_a_tag_with_a_line_break_is_hit_whole_and_by_its_parts(store, make
     assert not (await store.read(KEY)).alive
 
 
+@pytest.mark.parametrize("what", ["an invalidation", "another answer in its place"])
+async def test_whoever_has_glanced_is_told_by_the_moment_to_look_again(store, make_entry, what):
+    await fill(store, make_entry("issue:PROJ-1"))
+    await store.read(KEY)
+    found, moment = store.glance(KEY), store.moment()
+    await fill(store, make_entry("issue:PROJ-2"), "issue:PROJ-2:abc")
+    assert (found and found.fence) is moment is store.moment()
+    if what == "an invalidation":
+        await store.invalidate(["issue:PROJ-1"])
+    else:
+        await fill(store, make_entry("issue:PROJ-1", stored=1_700_000_001.0))
+    await store.read(KEY)
+    assert moment is None or store.moment() is not moment
+
+
 async def test_one_tag_makes_everything_old(store, make_entry):
     await fill(store, make_entry())
     await store.invalidate({EVERYTHING})

@@ -270,6 +270,37 @@ async def test_an_answer_is_not_served_past_its_ttl(new_proxy, origin, talk, lan
     assert b"detail=expired" in answer
 
 
+async def test_an_answer_that_took_the_place_of_another_is_what_the_lane_gives(new_proxy, origin, talk, lane):
+    moment = [UNIX]
+    origin.issue("PROJ-1", "before")
+    say = await talk(await new_proxy(clock=lambda: moment[0]))
+    for _ in range(4):
+        await say(PLAIN)
+    moment[0] += 0.5  # within the same second
+    await say(PLAIN)
+    origin.issue("PROJ-1", "after")
+    [newer] = await say(head(ALICE, "Cache-Control: max-age=0"))
+    [answer] = await say(PLAIN)
+    assert (b"after" in newer, b"after" in answer) == (True, True)
+    assert len(lane) == 4, "nothing was made old, and yet the lane looked again"
+
+
+async def test_what_only_the_lane_gives_is_not_forgotten_as_if_nobody_wanted_it(new_proxy, origin, talk, lane):
+    moment = [UNIX]
+    for number in range(1, 40):
+        origin.issue(f"PROJ-{number}", "x" * 2_000)
+    proxy = await new_proxy(clock=lambda: moment[0], store={"max_bytes": "64KiB"})
+    say = await talk(proxy)
+    for number in range(2, 40):
+        await say(head(ALICE, path=f"/rest/api/2/issue/PROJ-{number}"))
+        for _ in range(4):
+            [answer] = await say(PLAIN)
+        moment[0] += 1
+    assert b"detail=fresh" in answer
+    assert origin.calls() == 39, "PROJ-1 was asked for once"
+    assert proxy.running.app.stores["default"]._backend.evictions
+
+
 async def test_the_seconds_in_a_head_are_those_of_the_moment(new_proxy, origin, talk, lane):
     moment = [UNIX]
     origin.issue("PROJ-1", "wanted")
