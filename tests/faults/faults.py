@@ -147,7 +147,7 @@ async def read_only(trial: Trial) -> None:
 async def loading(trial: Trial) -> None:
     # It answers whenever it has read another 2 MB.
     async with one(trial.folder, "--rdbcompression", "no") as node, trial.over(node.url) as load:
-        await node.admin.execute_command("DEBUG", "POPULATE", "3000", "filler", "10000")
+        await node.admin.eval("for n = 1, 3000 do redis.call('SET', 'filler:' .. n, string.rep('x', 10000)) end", 0)
         await node.admin.save()
         for delay in (500, 2000, 8000):  # microseconds for each key; a busy machine may see the end of the first only
             node.kill()
