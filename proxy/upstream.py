@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # documented, but not in typeshed
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
 from proxy.errors import ConfigError, UpstreamError
-from proxy.pool import Body, Pool
+from proxy.pool import Answer, Body, Pool
 from proxy.refusals import RefusedError
 from proxy.replies import Connector
 from proxy.schema import Timeouts
@@ -36,7 +37,7 @@ class Reply:
     `headers` have lower-case names, repeated ones joined as RFC 9110 section 5.3 says.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: Answer) -> None:
         self._response = response
         self.status = response.status
         self.pairs = texts(response.headers.items())
@@ -116,7 +117,7 @@ class Upstream:
     async def _send(self, method: str, target: str, sent: CIMultiDict[str], body: Body) -> Reply:
         pool = self._unshared if _logs_connection_in(sent) else self._pool
         with _translated():
-            return Reply(await pool.send(method, URL(self.base + target, encoded=True), sent, body))
+            return Reply(await pool.send(method, target, sent, body))
 
     async def close(self) -> None:
         await self._pool.close()
@@ -143,8 +144,8 @@ def connect(
     """
     proxy = proxy_for(base, environ)
     trust = _trust(ca_file)
-    pool = Pool(Connector(limit=0, ssl=trust, keepalive_timeout=_IDLE), timeouts, proxy)
-    unshared = Pool(Connector(limit=0, ssl=trust, force_close=True), timeouts, proxy)
+    pool = Pool(base, Connector(limit=0, ssl=trust, keepalive_timeout=_IDLE), timeouts, proxy)
+    unshared = Pool(base, Connector(limit=0, ssl=trust, force_close=True), timeouts, proxy)
     return Upstream(base, pool, unshared, observe=observe, tracing=tracing)
 
 
@@ -216,7 +217,7 @@ def _translated() -> Iterator[None]:
         raise UpstreamError("Jira's certificate is not to be trusted (see ca_file)", sent=False) from error
     except aiohttp.ClientConnectorError as error:
         raise UpstreamError("Jira cannot be reached", sent=False) from error
-    except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
+    except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, HttpProcessingError) as error:
         raise UpstreamError("Jira's answer broke off or is not HTTP") from error
     except (aiohttp.ClientError, OSError) as error:
         if isinstance(error.__cause__, RefusedError):

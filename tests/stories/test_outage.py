@@ -51,8 +51,8 @@ OUTAGES = pytest.mark.parametrize(
 
 def cease(proxy):
     """Let connections to Jira be refused from now on."""
-    upstream = proxy.running.app.governors["default"]._upstream
-    upstream.base = "http://127.0.0.1:1"
+    pool = proxy.running.app.governors["default"]._upstream._pool
+    pool._base, pool._opening = "http://127.0.0.1:1", None
 
 
 async def governed(proxy):
