@@ -67,9 +67,16 @@ Caller = Anonymous | Credentialed | Untrackable
 
 def identify(request: Request, secret: bytes) -> Caller:
     """Tell who asks, by Authorization and the like, by cookies, and by whatever else may have a say in it."""
-    if "=" in request.query and _query_credential(request.query):
-        return Untrackable(Why.QUERY_CREDENTIAL)
-    headers = request.headers
+    return named_in(request.query) or known_by(request.headers, secret)
+
+
+def named_in(query: str) -> Untrackable | None:
+    """Tell of a credential in a query string: it outranks what the headers say. None if there is none."""
+    return Untrackable(Why.QUERY_CREDENTIAL) if "=" in query and _query_credential(query) else None
+
+
+def known_by(headers: Mapping[str, str], secret: bytes) -> Caller:
+    """Tell who asks by headers alone; their names are lower case."""
     scheme = headers.get("authorization", "").partition(" ")[0].lower()
     if scheme in _CHANGING_SCHEMES:
         return Untrackable(Why.CHANGING_CREDENTIAL)

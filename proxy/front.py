@@ -15,13 +15,13 @@ from typing import NamedTuple, assert_never, cast
 from aiohttp import web
 
 from policies.cachestatus import HITS
-from policies.headers import end_to_end
 from policies.model import Request, Why
 from proxy import answers, logs
 from proxy.addresses import is_host
 from proxy.answers import Answer, Streamed, Whole
 from proxy.connection import Connection, Listener
 from proxy.errors import UpstreamError
+from proxy.greeting import Greetings
 from proxy.guard import Guard, Guarded
 from proxy.health import Health
 from proxy.incoming import Body, Incoming
@@ -32,7 +32,6 @@ from proxy.record import Recorder
 from proxy.refusals import Refusal, RefusedError
 from proxy.responses import REQUEST_ID, Farewell, headers_of, whole
 from proxy.shortcut import Shortcut
-from proxy.signin import COOKIE, without_cookie
 from proxy.stores.allowance import allowed
 from proxy.tenants import Tenant, Tenants
 from proxy.tracing import Tracing
@@ -77,6 +76,7 @@ class Front:
         self._prefix = prefix
         self._patience = patience
         self._tracing = tracing
+        self._greetings = Greetings()
 
     def server(self) -> web.Server:
         """Make the server to listen with."""
@@ -118,10 +118,26 @@ class Front:
         if tenant is None:
             return answers.error(_NOT_FOUND, "no Jira is configured for this address", Why.UNKNOWN_TENANT)
         notes.tenant = tenant.name
-        answer = await tenant.journey.answer(_incoming(request, tenant, target, body, notes))
+        incoming = self._incoming(request, tenant, target, body, notes)
+        answer = await tenant.journey.answer(incoming)
         if self._lane is not None and isinstance(answer, Whole) and answer.question is not None:
             self._learn(self._lane, request, Shortcut(tenant.journey, self._recorder, answer.question, notes))
         return answer
+
+    def _incoming(
+        self, request: web.BaseRequest, tenant: Tenant, target: "_Target", body: Body, notes: Notes
+    ) -> Incoming:
+        greeting = self._greetings.read(request, target.host)
+        path = target.path[len(tenant.path_prefix) :] or "/"
+        return Incoming(
+            request=Request(request.method, path, target.query, greeting.headers),
+            greeting=greeting,
+            body=body,
+            site=greeting.site(tenant, request.scheme),
+            peer=request.remote or "unknown",
+            scheme=request.scheme,
+            notes=notes,
+        )
 
     def _learn(self, lane: Lane, request: web.BaseRequest, shortcut: Shortcut) -> None:
         if (sole := cast("Connection", request.protocol).sole(request)) is not None:
@@ -159,24 +175,6 @@ def _target(request: web.BaseRequest) -> _Target | None:
     # The host of an absolute-form target outranks the Host header (RFC 9112 section 3.2.2).
     host = target["host"] or request.headers.get("Host", "")
     return _Target(host, target["path"] or "/", target["query"] or "")
-
-
-def _incoming(request: web.BaseRequest, tenant: Tenant, target: _Target, body: Body, notes: Notes) -> Incoming:
-    pairs = texts(request.headers.items())
-    if any(COOKIE in cookies for cookies in request.headers.getall("Cookie", ())):
-        pairs = without_cookie(pairs)
-    # What Connection names does not reach Jira, so it must not decide whose answer this is nor where it is kept.
-    headers = joined(end_to_end(pairs)) | {"host": target.host}
-    law = Request(request.method, target.path[len(tenant.path_prefix) :] or "/", target.query, headers)
-    return Incoming(
-        request=law,
-        pairs=pairs,
-        body=body,
-        site=tenant.site(request.scheme, headers),
-        peer=request.remote or "unknown",
-        scheme=request.scheme,
-        notes=notes,
-    )
 
 
 def _naming(answer: Answer, notes: Notes) -> str | None:

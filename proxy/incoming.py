@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+from policies.callers import Caller, named_in
 from policies.links import Site
 from policies.model import Request
+from proxy.greeting import Greeting
 from proxy.notes import Notes
 
 Read = Callable[[], Awaitable[bytes]]
@@ -52,13 +54,13 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One request. `pairs` are its headers as sent, `peer` is the client's address, `site` maps links for it.
+    """One request. `greeting` is what its headers say, `peer` the client's address, `site` maps links for it.
 
     `notes` is what the log line will say.
     """
 
     request: Request
-    pairs: list[tuple[str, str]]
+    greeting: Greeting
     body: Body
     site: Site
     peer: str
@@ -68,6 +70,10 @@ class Incoming:
     def header(self, name: str) -> str:
         """Return the value of a header, by its lower-case name; "" where it is absent."""
         return self.request.headers.get(name, "")
+
+    def caller(self, secret: bytes) -> Caller:
+        """Tell who asks (policies.callers)."""
+        return named_in(self.request.query) or self.greeting.caller(secret)
 
     def trail(self) -> list[tuple[str, str]]:
         """Say which request this is, and which way it came (RFC 9110 section 7.6.3, and the customs of X- headers)."""

@@ -16,6 +16,7 @@ from policies.model import Entry, Request, Scope
 from policies.paths import segments
 from policies.rulebook import Rulebook
 from proxy.explain import request_of, tell
+from proxy.greeting import Greeting
 from proxy.history import History
 from proxy.incoming import Body, Incoming
 from proxy.journey import Foreseen, Sealed
@@ -138,7 +139,8 @@ def _hypothetical(tenant: Tenant, request: Request) -> Incoming:
         return b""
 
     asked = replace(request, headers=_ACCEPT)
-    return Incoming(asked, [], Body(nothing, present=False), tenant.site("http", {}), "unknown", "http")
+    greeting = Greeting(_ACCEPT.items(), host="")
+    return Incoming(asked, greeting, Body(nothing, present=False), tenant.site("http", {}), "unknown", "http")
 
 
 def _shared_by(scope: Scope, caller: Anonymous | Credentialed, account: str) -> str:

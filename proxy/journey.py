@@ -14,7 +14,7 @@ from weakref import ReferenceType, ref
 
 from policies import canon, searches, vary
 from policies.addressed import addressed
-from policies.callers import Anonymous, Caller, Credentialed, Untrackable, identify, lock, partition
+from policies.callers import Anonymous, Caller, Credentialed, Untrackable, lock, partition
 from policies.calls import call_of, client
 from policies.decide import Decision, Fetch, Forward, Refuse, Serve, age_of, decide, in_force, lifetime, stands_until
 from policies.directives import asked
@@ -145,7 +145,7 @@ class Journey:
         rulebook = self._crew.rulebook
         match = rulebook.classify(incoming.request)
         incoming.notes.type, incoming.notes.route = match.type, match.route
-        caller = identify(incoming.request, self._crew.secret)
+        caller = incoming.caller(self._crew.secret)
         if isinstance(caller, Credentialed):
             incoming.notes.asked_by(caller.credential)
             self._crew.seen(caller)
@@ -259,7 +259,7 @@ class Journey:
         """Tell what would be done with a read, and do nothing. None: it would be passed on, whatever is kept."""
         rules = self._crew.rulebook
         match = rules.classify(incoming.request)
-        if not isinstance(match, Read) or isinstance(identify(incoming.request, b""), Untrackable):
+        if not isinstance(match, Read) or isinstance(incoming.caller(b""), Untrackable):
             return None
         read, _ = searches.live(incoming.request, match)
         question = await self._question(incoming, incoming.request, read, caller, rules, apart=False)
@@ -317,7 +317,7 @@ class Journey:
             leased=not known or leases.live(lease),
             outage_leased=not known or leases.live_in_outage(lease),
             key=key,
-            headers=incoming.pairs,
+            headers=incoming.greeting.pairs,
             trail=incoming.trail,
             site=incoming.site,
             apart=apart,

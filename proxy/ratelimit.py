@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from policies.callers import Anonymous, Credentialed, Untrackable, identify, keyed_hash
+from policies.callers import Anonymous, Credentialed, Untrackable, keyed_hash
 from policies.model import Why
 from proxy import answers
 from proxy.addresses import neighbourhood
@@ -88,7 +88,7 @@ class RateLimit:
 
     def _client(self, incoming: Incoming) -> str:
         """Name the client, by a hash. Without the cookies of a session that has better to show: those come and go."""
-        caller = identify(incoming.request, self._secret)
+        caller = incoming.caller(self._secret)
         match caller:
             case Credentialed(credential, holder):
                 return holder or credential

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterator
 from policies import links
 from policies.cachestatus import cache_status
 from policies.calls import Call
-from policies.headers import end_to_end
 from policies.model import Why
 from proxy.answers import (
     GZIP,
@@ -84,7 +83,7 @@ async def answer(reply: Reply, incoming: Incoming, why: Why, max_body: int) -> A
 
 
 def _forwarded(incoming: Incoming) -> Pairs:
-    headers = [pair for pair in end_to_end(incoming.pairs) if pair[0].lower() not in _REPLACED]
+    headers = [pair for pair in incoming.greeting.pairs if pair[0].lower() not in _REPLACED]
     if incoming.request.path.startswith(_REST):
         headers = _legible(headers, incoming.header(_ACCEPTED))
     headers += [*incoming.trail(), ("X-Forwarded-Proto", incoming.header("x-forwarded-proto") or incoming.scheme)]

@@ -14,7 +14,7 @@ from policies import canon, login, validation, vary
 from policies.callers import Anonymous, Audience, Credentialed, audience, keyed_hash, partition
 from policies.calls import Call, call_of
 from policies.decide import Fetch, in_force
-from policies.headers import OF_THE_ORIGIN, end_to_end, replayable
+from policies.headers import OF_THE_ORIGIN, replayable
 from policies.http_date import spelled
 from policies.http_freshness import Arrival
 from policies.model import Entry, Fence, Lookup, Read
@@ -196,7 +196,7 @@ class Travel:
         request = question.request
         if reconcilable(question.read):
             request = reconciled(request, self._recent.ids())
-        headers = [pair for pair in end_to_end(question.headers) if pair[0].lower() not in _NOT_ASKED_OF_JIRA]
+        headers = [pair for pair in question.headers if pair[0].lower() not in _NOT_ASKED_OF_JIRA]
         headers += [*question.trail(), ("Accept-Encoding", "gzip")]
         if held is not None:
             headers += validation.conditions(held)

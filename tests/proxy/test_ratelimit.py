@@ -5,6 +5,7 @@ import pytest
 from policies import links
 from policies.model import Request
 from proxy.errors import StoreError
+from proxy.greeting import Greeting
 from proxy.incoming import Body, Incoming
 from proxy.ratelimit import RateLimit
 from proxy.service import AsyncCacheService, Memory
@@ -34,8 +35,9 @@ def request() -> Incoming:
         return b""
 
     site = links.site("http://jira", "http://proxy")
-    law = Request("GET", "/rest/api/2/issue/A-1", headers={"authorization": "Basic abc"})
-    return Incoming(law, [], Body(read, present=False), site, "127.0.0.1", "http")
+    greeting = Greeting([("Authorization", "Basic abc")], "proxy")
+    law = Request("GET", "/rest/api/2/issue/A-1", headers=greeting.headers)
+    return Incoming(law, greeting, Body(read, present=False), site, "127.0.0.1", "http")
 
 
 async def seconds(limit) -> list[str]:
