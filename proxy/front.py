@@ -192,7 +192,7 @@ class _Sent(NamedTuple):
 async def _send(request: web.BaseRequest, answer: Answer, request_id: str | None, *, last: bool) -> _Sent:
     match answer:
         case Whole(body=body):
-            response = _farewell(request, answer, request_id) if last else whole(answer, request_id)
+            response = _farewell(request, answer, request_id) if last else whole(answer, request, request_id)
             await response.prepare(request)  # here, where it is noticed if its headers cannot be written
             return _Sent(response, 0 if request.method == "HEAD" else len(body))
         case Streamed(status=status):

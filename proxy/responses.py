@@ -1,8 +1,10 @@
 """Answers as aiohttp sends them, and the last one on a connection."""
 
-from typing import Protocol
+from http import HTTPStatus
+from typing import Protocol, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict
 
 from proxy.answers import Answer, Whole
@@ -10,6 +12,8 @@ from proxy.answers import Answer, Whole
 REQUEST_ID = "X-Request-Id"
 
 _NAME = "jira-cache"
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_BODILESS = frozenset({204, 304})
 
 
 class Lingering(Protocol):
@@ -32,9 +36,46 @@ class Farewell(web.Response):
         await self._connection.linger()
 
 
-def whole(answer: Whole, request_id: str | None) -> web.Response:
+class Prompt:
+    """A response that is sent at once, as far as aiohttp's connections use one: its `headers` are all it has to say.
+
+    What aiohttp's own is ready for besides took a tenth of the time of each request that a trip answers.
+    """
+
+    keep_alive = True
+
+    def __init__(self, status: int, headers: CIMultiDict[str], body: bytes) -> None:
+        self.status = status
+        self.prepared = False
+        self._headers = headers
+        self._body = body
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Write the head. Raises ValueError for one that cannot be written."""
+        if not self.prepared:
+            self._writer = request.writer
+            await self._writer.write_headers(f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, '')}", self._headers)
+            self.prepared = True
+
+    async def write_eof(self) -> None:
+        """Send it."""
+        await self._writer.write_eof(self._body)
+
+
+def whole(answer: Whole, request: web.BaseRequest, request_id: str | None) -> web.StreamResponse:
     """Make the response of an answer whose body is at hand."""
-    return web.Response(status=answer.status, headers=headers_of(answer, request_id), body=answer.body)
+    headers = headers_of(answer, request_id)
+    if not (request.version == HttpVersion11 and request.keep_alive and _has_body(answer, request)):
+        return web.Response(status=answer.status, headers=headers, body=answer.body)
+    headers[hdrs.CONTENT_LENGTH] = str(len(answer.body))
+    headers.setdefault(hdrs.CONTENT_TYPE, "application/octet-stream")
+    headers.setdefault(hdrs.DATE, rfc822_formatted_time())
+    return cast("web.StreamResponse", Prompt(answer.status, headers, answer.body))
+
+
+def _has_body(answer: Whole, request: web.BaseRequest) -> bool:
+    """Tell whether a body is to be sent, and is what the answer's length measures."""
+    return bool(answer.body) and answer.status not in _BODILESS and request.method != hdrs.METH_HEAD
 
 
 def headers_of(answer: Answer, request_id: str | None = None) -> CIMultiDict[str]:

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from itertools import chain
 from typing import NamedTuple, assert_never
 
@@ -67,6 +68,8 @@ _NOT_ASKED_OF_JIRA = frozenset(
 # a trip that takes longer costs one more call from each of them.
 _CLAIM = 3.0
 
+_PSEUDONYMS = 1024  # accounts whose hashes are remembered
+
 
 @dataclass(frozen=True, slots=True)
 class Trip(Landing):
@@ -124,6 +127,7 @@ class Travel:
         self._total = total
         self._clock = clock
         self._packer = Packer()
+        self._pseudonym = lru_cache(maxsize=_PSEUDONYMS)(partial(keyed_hash, secret, "account"))
 
     async def make(self, question: Question, fetch: Fetch, fence: Fence | None, seal: Seal, *, claim: bool) -> Trip:
         """Make the trip; with `claim`, only if no other process is making it, else wait until that one is back.
@@ -236,7 +240,7 @@ class Travel:
             fetched.status,
             fetched.headers,
             site_names=self._site_names,
-            pseudonym=lambda account: keyed_hash(self._secret, "account", account),
+            pseudonym=self._pseudonym,
         )
 
     async def _learn(self, caller: Anonymous | Credentialed, verdict: login.Login) -> None:

@@ -45,6 +45,9 @@ class Reply:
 
     async def read(self, limit: int) -> tuple[bytes, bool]:
         """Read at most the first bytes past `limit`; tell whether that was the whole body."""
+        content = self._response.content
+        if content.is_eof() and content.exception() is None and content.total_bytes <= limit:
+            return content.read_nowait(), True
         taken = bytearray()
         try:
             whole = await self._read_into(taken, limit)
