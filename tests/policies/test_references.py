@@ -299,6 +299,7 @@ def tags(text):
         ('{"id":12,"name":"1 {A}","state":"future","boardId":3}', {"sprint:12", "board:3"}),
         ('{"originBoardId":3}', {"board:3"}),
         ('{"filter" : {"id":"1001"}}', {"filter:1001"}),
+        ('"PROJ"filter":{"id":"9"', {"project:PROJ", "filter:9"}),
         ('{"projectId":4,"projectKey":"PROJ"}', {"project:4", "project:PROJ"}),
         ('{"body":"<a title=\\"T\\" data-issue-key=\\"PROJ-7\\">"}', {"issue:PROJ-7"}),
         ('{"body":"<a href=\\"/secure/ViewProfile.jspa?name=fred\\">"}', {"user:fred"}),
