@@ -39,21 +39,25 @@ def references(body: bytes, *, limit: int = LIMIT) -> References:
     Never fails: in a body that is not JSON it finds what looks like an entity.
     """
     text = _unescaped(_each_object_once(body))
-    keyed, words = _keyed(text)
-    told = [*keyed, *_members(text)]
-    aliases = frozenset([names for names in told if len(names) == 2])  # noqa: PLR2004 - a pair
-    tags = set(chain.from_iterable(told))
-    if not any(tag.startswith("user:") for tag in tags):  # no account id, so it may be a Server's answer
+    keyed, pairs, words = _keyed(text)
+    members, more = _members(text)
+    pairs += more
+    tags = {*keyed, *members, *_links(text)}.union(*pairs)
+    if not any(tag.startswith("user:") for tag in members):  # no account id, so it may be a Server's answer
         tags.update(_bare_users(text))
-    tags.update(_links(text), _sprint_texts(text), _rendered(text))
+    if "@" in text:
+        tags.update(_sprint_texts(text))
+    if "<" in text:
+        tags.update(_rendered(text))
     if "filter" in words:
         tags.update(_filters(body))
     if len(tags) > limit:
-        return References(frozenset(tag.partition(":")[0] + "s" for tag in tags), aliases, frozenset(), collapsed=True)
+        collections = frozenset(tag.partition(":")[0] + "s" for tag in tags)
+        return References(collections, frozenset(pairs), frozenset(), collapsed=True)
     if _is_worked_out(body, words):
         tags.add("issues")
-    unpaired = tags.difference(chain.from_iterable(aliases))
-    return References(frozenset(tags), aliases, frozenset([tag for tag in unpaired if tag.startswith("issue:")]))
+    unresolved = [tag for tag in tags.difference(*pairs) if tag.startswith("issue:")]
+    return References(frozenset(tags), frozenset(pairs), frozenset(unresolved))
 
 
 # What the scans read: a body without repetitions, and without the escapes that could hide an entity.
@@ -87,7 +91,7 @@ def _character(escape: re.Match[bytes]) -> bytes:
 
 
 def _utf8(text: str) -> str:
-    return text.encode("latin-1").decode(errors="replace")
+    return text if text.isascii() else text.encode("latin-1").decode(errors="replace")
 
 
 # The scans. Each begins with a literal, which makes it fast, and allows for white space where JSON does. What is
@@ -97,8 +101,8 @@ _KEY = r"[A-Z][A-Z0-9_]*+(?:-[0-9]++)?"
 _STRING = r'"([^"\\]*+(?:\\.[^"\\]*+)*)"'
 _SELF = r'(?:"(?:self|expand)"\s*:\s*"[^"]*"\s*,\s*){0,2}'
 
-Names = tuple[str] | tuple[str, str]
-"""What an object calls an entity: one tag, or two (by id, by key)."""
+Pair = tuple[str, str]
+"""Two tags of one entity: by id, by key."""
 
 _WORD = "aggregate|filter|transitions"
 _KEYED = re.compile(
@@ -111,7 +115,7 @@ _KEYED = re.compile(
 )
 
 
-def _keyed(text: str) -> tuple[list[Names], set[str]]:
+def _keyed(text: str) -> tuple[list[str], list[Pair], set[str]]:
     """Read objects that open with id and key, bare keys and bare ids.
 
     A bare key is any string that is a key and nothing else, such as an epic in a custom field. A bare id, a number and
@@ -120,21 +124,22 @@ def _keyed(text: str) -> tuple[list[Names], set[str]]:
     Told last is which words open a string, since other scans need not look where theirs is not, and it is this one
     that stops at every string.
     """
-    names: list[Names] = []
+    tags: list[str] = []
+    pairs: list[Pair] = []
     words: set[str] = set()
-    for bare, quoted, its_key, number, key, word in set(_KEYED.findall(text)):
+    for bare, quoted, its_key, number, key, word in _KEYED.findall(text):
         if bare:
-            names.append((f"issue:{bare}" if "-" in bare else f"project:{bare}",))
+            tags.append(f"issue:{bare}" if "-" in bare else f"project:{bare}")
         elif word:
             words.add(word)
         elif its_key or key:
-            names.append(_entity(quoted or number, its_key or key))
+            pairs.append(_pair(quoted or number, its_key or key))
         else:
-            names.append((f"sprint:{number}",))
-    return names, words
+            tags.append(f"sprint:{number}")
+    return tags, pairs, words
 
 
-def _entity(number: str, key: str) -> Names:
+def _pair(number: str, key: str) -> Pair:
     kind = "issue" if "-" in key else "project"
     return f"{kind}:{number}", f"{kind}:{key}"
 
@@ -157,14 +162,20 @@ _MEMBERS = {
 """By the last five letters before Id: accountId, leadAccountId, issueId, originBoardId, rapidViewId, ..."""
 
 
-def _members(text: str) -> Iterator[Names]:
-    """Read members that hold the id of something else."""
-    for letters, value, key in set(_MEMBER.findall(text)):
+def _members(text: str) -> tuple[list[str], list[Pair]]:
+    """Read members that hold the id of something else, some with its key beside it."""
+    tags: list[str] = []
+    pairs: list[Pair] = []
+    for letters, value, key in _MEMBER.findall(text):
         kind = _MEMBERS.get(letters)
         if kind == "user" and value != "null":
-            yield (f"user:{_utf8(value)}",)
+            tags.append(f"user:{_utf8(value)}")
         elif kind and value.isdigit():
-            yield _entity(value, key) if key else (f"{kind}:{value}",)
+            if key:
+                pairs.append(_pair(value, key))
+            else:
+                tags.append(f"{kind}:{value}")
+    return tags, pairs
 
 
 _LINK = re.compile(
@@ -177,18 +188,20 @@ _ISSUES = frozenset({"issue", "epic", "request"})
 _USER = re.compile(r"(?:accountId|username|key)=([^&#]+)")
 
 
-def _links(text: str) -> Iterator[str]:
+def _links(text: str) -> list[str]:
     """Read `self` and other links: /rest/api/2/issue/10001/comment/5, /rest/api/3/user?accountId=5b10."""
-    for kind, name, query, key in set(_LINK.findall(text)):
+    tags: list[str] = []
+    for kind, name, query, key in _LINK.findall(text):
         if kind in _ISSUES:
             if name[-1].isdigit():  # not /issue/createmeta
-                yield f"issue:{name.upper()}"
+                tags.append(f"issue:{name.upper()}")
         elif query:
-            yield from (f"user:{unquote_plus(_utf8(value))}" for value in _USER.findall(query))
+            tags += [f"user:{unquote_plus(_utf8(value))}" for value in _USER.findall(query)]
             if key:
-                yield f"user:{_plain(key)}"
+                tags.append(f"user:{_plain(key)}")
         elif name.isdigit() or name.isupper():
-            yield f"{kind}:{name}"
+            tags.append(f"{kind}:{name}")
+    return tags
 
 
 _SPRINT_TEXT = re.compile(r'@[0-9a-f]++\[([^"]*)"')
@@ -208,9 +221,8 @@ _RENDERED_USER = re.compile(r"ViewProfile\.jspa\?(?:accountId|name)=([^\"'\\&#]+
 
 def _rendered(text: str) -> Iterator[str]:
     """Read rendered text: its links show the summary and state of an issue, and the name of a user."""
-    if "<" in text:
-        yield from (f"issue:{key}" for key in _RENDERED_ISSUE.findall(text))
-        yield from (f"user:{unquote_plus(_utf8(name))}" for name in _RENDERED_USER.findall(text))
+    yield from (f"issue:{key}" for key in _RENDERED_ISSUE.findall(text))
+    yield from (f"user:{unquote_plus(_utf8(name))}" for name in _RENDERED_USER.findall(text))
 
 
 _NAME = rf'\s*"(?:name|key)"\s*:\s*{_STRING}'
