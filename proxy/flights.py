@@ -5,10 +5,11 @@ Between processes the same is done by a store's Landings (proxy.stores), from in
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from policies.model import Fence
+from proxy.eager import started
 from proxy.errors import UpstreamError
 
 
@@ -27,7 +28,7 @@ Depart = Callable[[Seal], Awaitable[L]]
 @dataclass(slots=True)
 class _Flight(Generic[L]):
     fence: Fence | None
-    task: asyncio.Task[L]
+    task: asyncio.Task[L] = field(init=False)
     passengers: int = 0
 
 
@@ -96,8 +97,8 @@ class Flights(Generic[L]):
             finally:
                 seal()
 
-        flight = _Flight(fence, asyncio.create_task(trip()))
-        self._flights[key] = flight
+        self._flights[key] = flight = _Flight[L](fence)
+        flight.task = started(trip())  # so that Jira is asked before all who ask the same at once have been looked at
         return flight
 
     def _seal(self, key: str, flight: _Flight[L]) -> None:
