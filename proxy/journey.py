@@ -4,6 +4,7 @@ classify -> who asks -> look up -> decide -> [fly -> settle -> keep] -> answer
 """
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -448,14 +449,24 @@ class Journey:
             case StandIn(entry, why):
                 return await self._serve(question, entry, Sending(why, self._left(question, entry)))
             case Keep() if trip.entry is not None and trip.fetched is not None:
-                private = answers.private(trip.fetched.pairs, trip.entry, question.site) if led else []
-                left = self._left(question, trip.entry)
-                sending = Sending(fetch.why, left, trip.fetched.said, trip.alive, not led, private)
-                return await self._serve(question, trip.entry, sending)
+                sending = Sending(fetch.why, self._left(question, trip.entry), trip.fetched.said, trip.alive, not led)
+                if not led:
+                    return await self._shared(question, trip, trip.entry, sending)
+                private = answers.private(trip.fetched.pairs, trip.entry, question.site)
+                return await self._serve(question, trip.entry, replace(sending, private=private))
             case Relay(why) if trip.fetched is not None:
                 return answers.from_fetched(trip.fetched, question.request, question.site, why, led=led)
             case _:
                 raise AssertionError(f"a trip that landed without an answer: {trip.settlement}")
+
+    async def _shared(self, question: Question, trip: Trip, entry: Entry, sending: Sending) -> Whole:
+        """Answer a passenger, in the words that others were told who said the same in the same second."""
+        said = question.request.headers
+        alike = id(said), question.site, sending.why, math.floor(sending.ttl)
+        told = trip.told.get(alike)
+        if told is None:
+            told = trip.told[alike] = said, await self._serve(question, entry, sending)
+        return told[1]
 
     async def _refresh(self, question: Question, fence: Fence | None) -> None:
         with suppress(UpstreamError, Missed):

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from secrets import token_hex
+from random import getrandbits
 from sys import intern
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ class Notes:
     def named(self) -> str:
         """Name the request: as its client did, else by a name of our own that it keeps from now on."""
         if self.request_id is None:
-            self.request_id = token_hex(16)
+            self.request_id = f"{getrandbits(128):032x}"
         return self.request_id
 
     def asked_by(self, credential: str) -> None:

@@ -5,8 +5,8 @@ It returns what every passenger needs; who gets which headers is decided when th
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import chain
 from typing import NamedTuple, assert_never
@@ -27,7 +27,7 @@ from policies.searches import ISSUES, SEARCHES
 from policies.settle import Fail, Failure, Keep, Settlement, settle
 from policies.settle import Reply as LawReply
 from policies.tags import Tags
-from proxy.answers import Fetched, Pairs, TooLargeError, aside, decoded, is_json_answer, parsed, takes_gzip
+from proxy.answers import Fetched, Pairs, TooLargeError, Whole, aside, decoded, is_json_answer, parsed, takes_gzip
 from proxy.errors import UpstreamError
 from proxy.flights import Landing, Seal
 from proxy.governor import Governor, Outgoing
@@ -85,6 +85,8 @@ class Trip(Landing):
     seen: Lookup | None = None
     key: str | None = None  # where the entry is kept; it may be known to be of an account only now
     turned_away: Anonymous | Credentialed | None = None  # whom Jira did not accept: the answer is for them alone
+    # What passengers were told, by what they said and when: with the headers whose `id` stands in the name.
+    told: dict[tuple[object, ...], tuple[Mapping[str, str], Whole]] = field(default_factory=dict, compare=False)
 
     def suits(self, caller: Anonymous | Credentialed) -> bool:
         """Tell whether the answer may be shared with `caller`.
