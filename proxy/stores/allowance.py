@@ -8,8 +8,10 @@ as if the store were down. What runs for nobody in particular has none, and wait
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from types import TracebackType
+from typing import Self
 
 _allowance: ContextVar["Allowance | None"] = ContextVar("allowance", default=None)
 
@@ -30,19 +32,18 @@ class Allowance:
         waited = self._clock() - self._since if self._waiting else 0.0
         return max(0.0, self._left - waited)
 
-    @contextlib.contextmanager
-    def spending(self) -> Iterator[None]:
-        """Use it up for as long as this lasts."""
+    def __enter__(self) -> Self:
+        """Use it up from now on; operations may overlap."""
         if not self._waiting:
             self._since = self._clock()
         self._waiting += 1
-        try:
-            yield
-        finally:
-            left = self.left
-            self._waiting -= 1
-            if not self._waiting:
-                self._left = left
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        left = self.left
+        self._waiting -= 1
+        if not self._waiting:
+            self._left = left
 
 
 @contextlib.contextmanager
@@ -63,7 +64,7 @@ def unhurried() -> Iterator[None]:
     allowance = _current()
     token = _allowance.set(None)
     try:
-        with contextlib.nullcontext() if allowance is None else allowance.spending():
+        with allowance or contextlib.nullcontext():
             yield
     finally:
         _allowance.reset(token)
@@ -77,15 +78,33 @@ def bound(patience: float | None) -> float | None:
     return allowance.left if patience is None else min(patience, allowance.left)
 
 
-@contextlib.asynccontextmanager
-async def within(patience: float | None) -> AsyncIterator[None]:
-    """Bound an operation by its own patience, in seconds, and by what is left. Raises TimeoutError."""
-    allowance, seconds = _current(), bound(patience)
-    if seconds is not None and seconds <= 0:
-        raise TimeoutError("the request has waited for the store as long as it may")
-    with contextlib.nullcontext() if allowance is None else allowance.spending():
-        async with asyncio.timeout(seconds):
-            yield
+class within:  # noqa: N801 - used as a function is
+    """Bound an operation by its own `patience`, in seconds, and by what is left. Raises TimeoutError.
+
+    No generator: each command of each request comes by here, several times.
+    """
+
+    __slots__ = ("_allowance", "_timeout")
+
+    def __init__(self, patience: float | None) -> None:
+        self._allowance, seconds = _current(), bound(patience)
+        if seconds is not None and seconds <= 0:
+            raise TimeoutError("the request has waited for the store as long as it may")
+        self._timeout = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> None:
+        if self._allowance is not None:
+            self._allowance.__enter__()
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        finally:
+            if self._allowance is not None:
+                self._allowance.__exit__()
 
 
 def _current() -> Allowance | None:

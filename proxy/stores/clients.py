@@ -5,10 +5,10 @@ stores and the library make StoreErrors of it.
 """
 
 import asyncio
-import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, TypeAlias, assert_never, cast
 
 import redis
@@ -34,14 +34,20 @@ _SHARE = 0.8
 server hangs, because it looks for another only then."""
 
 
-@contextlib.asynccontextmanager
-async def bounded(client: object) -> AsyncIterator[None]:
+class bounded(within):  # noqa: N801 - used as a function is
     """Let what is done here with `client` take no longer than one of its commands. Raises TimeoutError."""
-    try:
-        async with within(getattr(client, "patience", None)):
-            yield
-    except AttributeError as error:  # redis-py's, where another task has closed the connection meanwhile
-        raise redis.ConnectionError("the connection was closed") from error
+
+    __slots__ = ()
+
+    def __init__(self, client: object) -> None:
+        super().__init__(getattr(client, "patience", None))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await super().__aexit__(kind, error, trace)
+        if isinstance(error, AttributeError):  # redis-py's, where another task has closed the connection meanwhile
+            raise redis.ConnectionError("the connection was closed") from error
 
 
 class BoundedRedis(redis.asyncio.Redis):

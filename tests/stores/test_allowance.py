@@ -20,7 +20,7 @@ KEY = "issue:PROJ-1:abc"
 def test_what_was_waited_is_gone(clock):
     allowance = Allowance(10.0, clock)
     for left in (7.0, 4.0, 1.0, 0.0):
-        with allowance.spending():
+        with allowance:
             clock.now += 3.0
         clock.now += 100.0
         assert allowance.left == left
@@ -28,9 +28,9 @@ def test_what_was_waited_is_gone(clock):
 
 def test_operations_that_overlap_use_up_the_same_seconds(clock):
     allowance = Allowance(10.0, clock)
-    with allowance.spending():
+    with allowance:
         clock.now += 1.0
-        with allowance.spending():
+        with allowance:
             clock.now += 2.0
         clock.now += 1.0
         assert allowance.left == 6.0
