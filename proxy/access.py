@@ -32,18 +32,20 @@ _ORDER = ("tenant", "type", "caller", "age", "upstream_ms", "bytes", "request_id
 
 
 class Alike:
-    """Answers that are counted together: for how many `seconds` each took that was not told yet.
+    """Answers that are counted together: how many `seconds` each took that was not told yet.
 
-    `saved` is to be told how many there were.
+    For so many of these seconds Jira was `waited` for, by those for whose sake it was asked. `saved` is to be told how
+    many answers there were.
     """
 
-    __slots__ = ("__weakref__", "notes", "saved", "seconds", "why")
+    __slots__ = ("__weakref__", "notes", "saved", "seconds", "waited", "why")
 
-    def __init__(self, why: Why, notes: Notes, saved: Callable[[int], None]) -> None:
+    def __init__(self, why: Why, notes: Notes, saved: Callable[[int], None] | None) -> None:
         self.why = why
         self.notes = notes
         self.saved = saved
         self.seconds: list[float] = []
+        self.waited: list[float] = []
 
 
 class Again:

@@ -149,6 +149,7 @@ class App:
         )
         self._recorder = recorder = Recorder(self.metrics, AccessLog(config.log), self.tally, clock, self.tracing)
         self.metrics.keep(recorder.flush)
+        self.tally.keep(recorder.flush)
         guard = _guard(config, recorder)
         self.front = Front(
             self.tenants,

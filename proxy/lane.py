@@ -18,7 +18,7 @@ from proxy.record import Recorder
 from proxy.shortcut import Shortcut
 from proxy.stores.lru import Lru
 
-_SHORTCUT_BYTES = 2300  # what CPython spends on one, its question and its place here, about
+_SHORTCUT_BYTES = 1500  # what CPython spends on one, its question and its place here, about
 _CONTEXT_BYTES = 8192
 _LONGEST = 8192  # bytes of a head worth remembering
 _SEEN = 65_536

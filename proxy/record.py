@@ -12,7 +12,7 @@ from proxy.tally import Tally
 from proxy.tracing import Tracing
 
 SOON = 0.1
-"""Seconds after which hits of the fast lane are told: telling of many at once costs each of them less."""
+"""Seconds after which answers are counted: counting many at once costs each of them less."""
 
 
 class Recorder:
@@ -37,7 +37,10 @@ class Recorder:
 
     def answered(self, answered: Answered, notes: Notes) -> None:
         """Tell of one answer."""
-        self._count(answered.why, notes, [answered.seconds], waited=notes.upstream)
+        alike = self._alike_of(answered.why, notes, "", None)
+        self._add(alike, answered.seconds)
+        if notes.upstream is not None:
+            alike.waited.append(notes.upstream)
         if self._tracing is not None:
             self._tracing.answered(answered, notes)
         self._access.tell(answered, notes, self._clock())
@@ -46,21 +49,12 @@ class Recorder:
         self, answered: Answered, notes: Notes, *, stored: float, client: str, saved: Callable[[int], None]
     ) -> Again:
         """Begin to tell of an answer that `client` may be given again and again; `saved` as Alike has it."""
-        why = answered.why
-        labels = why.word, notes.tenant, notes.type, notes.route, notes.caller, client
-        alike = self._alike.get(labels)
-        if alike is None:
-            alike = self._alike[labels] = Alike(why, notes, saved)
-        return Again(answered, notes, alike, stored=stored, logged=self._access.wants(why, notes.key))
+        alike = self._alike_of(answered.why, notes, client, saved)
+        return Again(answered, notes, alike, stored=stored, logged=self._access.wants(answered.why, notes.key))
 
     def hit(self, again: Again, now: float, seconds: float) -> None:
         """Tell, soon and together with others, of an answer that was given `again` at `now`, in so many seconds."""
-        alike = again.alike
-        if not alike.seconds:
-            if not self._uncounted:
-                asyncio.get_running_loop().call_later(SOON, self.flush)
-            self._uncounted.append(alike)
-        alike.seconds.append(seconds)
+        self._add(again.alike, seconds)
         if again.logged:
             self._unlogged.append((again, seconds, now))
 
@@ -68,18 +62,33 @@ class Recorder:
         """Tell what is still to be told."""
         uncounted, self._uncounted = self._uncounted, []
         for alike in uncounted:
-            seconds, alike.seconds = alike.seconds, []
-            self._count(alike.why, alike.notes, seconds)
-            alike.saved(len(seconds))
+            self._count(alike)
         unlogged, self._unlogged = self._unlogged, []
         for again, took, at in unlogged:
             self._access.repeat(again, took, at)
 
-    def _count(self, why: Why, notes: Notes, seconds: list[float], waited: float | None = None) -> None:
-        """Count requests that were answered alike, each in its number of `seconds`."""
-        word = why.word
+    def _alike_of(self, why: Why, notes: Notes, client: str, saved: Callable[[int], None] | None) -> Alike:
+        labels = why.word, notes.tenant, notes.type, notes.route, notes.caller, client
+        alike = self._alike.get(labels)
+        if alike is None:
+            alike = self._alike[labels] = Alike(why, notes, saved)
+        return alike
+
+    def _add(self, alike: Alike, seconds: float) -> None:
+        if not alike.seconds:
+            if not self._uncounted:
+                asyncio.get_running_loop().call_later(SOON, self.flush)
+            self._uncounted.append(alike)
+        alike.seconds.append(seconds)
+
+    def _count(self, alike: Alike) -> None:
+        notes, word = alike.notes, alike.why.word
+        seconds, alike.seconds = alike.seconds, []
+        waited, alike.waited = alike.waited, []
         self._metrics.requests.labels(notes.tenant, notes.type, word).inc(len(seconds))
         self._metrics.seconds.labels(notes.tenant, word).observe_all(seconds)
         self._tally.requests(
             notes.tenant, notes.type, word, route=notes.route, caller=notes.caller, seconds=seconds, waited=waited
         )
+        if alike.saved is not None:
+            alike.saved(len(seconds))

@@ -54,6 +54,11 @@ class Tally:
         self._gauges = gauges
         self._clock = clock
         self._report = Report(time=clock())
+        self._late: list[Callable[[], None]] = []
+
+    def keep(self, tell: Callable[[], None]) -> None:
+        """Have somebody who counts late tell what is to be told before each report is taken."""
+        self._late.append(tell)
 
     def requests(
         self,
@@ -64,12 +69,12 @@ class Tally:
         route: str,
         caller: str | None,
         seconds: Collection[float],
-        waited: float | None = None,
+        waited: Collection[float] = (),
     ) -> None:
         """Count requests that were answered alike, each in its number of `seconds`.
 
-        `caller` is a hash, cut short, None for nobody in particular; of the seconds `waited` were for Jira, None if it
-        was not for the sake of these requests that Jira was asked.
+        `caller` is a hash, cut short, None for nobody in particular; of the seconds `waited` were for Jira, by those
+        requests for whose sake it was asked.
         """
         part, count = self._report.part(tenant), len(seconds)
         part.requests[f"{type_} {why}"] += count
@@ -78,11 +83,11 @@ class Tally:
         if times is not None:
             for at, some in spread(seconds, bucket).items():
                 times[at] += some
-        if waited is not None:
-            part.sum_up(f"{type_} {CALLS}", 1)
-            part.sum_up(f"{type_} {SECONDS}", waited)
-        elif why in _SAVING:
-            part.sum_up(f"{type_} {SAVED}", count)
+        if waited:
+            part.sum_up(f"{type_} {CALLS}", len(waited))
+            part.sum_up(f"{type_} {SECONDS}", sum(waited))
+        if why in _SAVING and count > len(waited):
+            part.sum_up(f"{type_} {SAVED}", count - len(waited))
         if caller is not None:
             part.callers.counts[caller] += count
 
@@ -118,6 +123,8 @@ class Tally:
 
     def take(self) -> Report:
         """Take the report of the time since the last one, and begin another."""
+        for tell in self._late:
+            tell()
         report, now = self._report, self._clock()
         self._report = Report(time=now)
         report.seconds, report.time = max(0.0, now - report.time), now

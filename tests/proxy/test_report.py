@@ -33,9 +33,19 @@ def new_tally(clock, process="1", **told):
     return Tally(process, lambda: gauges(**told), clock)
 
 
-def ask(tally, why="fresh", *, tenant="default", type_="issue", route="/issue/{issue}", seconds=0.001, **told):
-    told = {"caller": None, "waited": None} | told
-    tally.requests(tenant, type_, why, route=route, seconds=(seconds,), **told)
+def ask(
+    tally,
+    why="fresh",
+    *,
+    tenant="default",
+    type_="issue",
+    route="/issue/{issue}",
+    seconds=0.001,
+    caller=None,
+    waited=None,
+):
+    waits = () if waited is None else (waited,)
+    tally.requests(tenant, type_, why, route=route, seconds=(seconds,), caller=caller, waited=waits)
 
 
 # one report -----------------------------------------------------------------------------------------------------------
@@ -107,6 +117,21 @@ def test_a_call_is_saved_where_the_answer_was_there(why, waited, saved):
     tally = new_tally(Clock(NOON))
     ask(tally, why, waited=waited)
     assert bool(tally.take().parts["default"].spent().get("issue", {}).get("saved")) == saved
+
+
+def test_of_those_who_shared_a_trip_one_had_jira_asked_and_the_others_saved_a_call():
+    tally = new_tally(Clock(NOON))
+    tally.requests(
+        "default", "issue", "miss", route="/issue/{issue}", caller=None, seconds=[0.3, 0.2, 0.1], waited=[0.25]
+    )
+    spent = tally.take().parts["default"].spent()["issue"]
+    assert (spent["calls"], spent["seconds"], spent["saved"]) == (1, 0.25, 2)
+
+
+def test_who_counts_late_is_asked_to_before_a_report_is_taken():
+    tally = new_tally(Clock(NOON))
+    tally.keep(lambda: ask(tally))
+    assert tally.take().parts["default"].requests == {"issue fresh": 1}
 
 
 def test_a_change_is_told_with_what_it_made_old_the_issues_first():
