@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -129,6 +130,9 @@ class App:
         if self.redis_figures is not None:
             self.metrics.consult(self.redis_figures, self.redis_figures.ask)
         self.tally = Tally(str(os.getpid()), self._how_it_is, clock)
+        self._recorder = recorder = Recorder(self.metrics, AccessLog(config.log), self.tally, clock, self.tracing)
+        self.metrics.keep(recorder.flush)
+        self.tally.keep(recorder.flush)
         self.history = History()
         self.events = Events(self.history)
         self._gauges: dict[str, Gauge] = {}
@@ -147,9 +151,6 @@ class App:
         self.webhooks = Webhooks(
             self._desks, self._rulebook, self.metrics, max_body=config.limits.max_body, clock=clock
         )
-        self._recorder = recorder = Recorder(self.metrics, AccessLog(config.log), self.tally, clock, self.tracing)
-        self.metrics.keep(recorder.flush)
-        self.tally.keep(recorder.flush)
         guard = _guard(config, recorder)
         self.front = Front(
             self.tenants,
@@ -356,16 +357,20 @@ class App:
         return governor
 
     def _spender(self, tenant: str) -> Callable[[str, Account], None]:
-        metrics = self.metrics
+        metrics, uncounted = self.metrics, defaultdict[str, Account](Account)
 
         def spent(type_: str, account: Account) -> None:
-            if account.saved:
+            uncounted[type_] += account
+
+        def count() -> None:
+            for type_, account in uncounted.items():
                 metrics.saved.labels(tenant, type_).inc(account.saved)
-            if account.points:
                 metrics.calls.labels(tenant, type_).inc(account.calls)
                 metrics.points.labels(tenant, type_).inc(account.points)
                 self.tally.points(tenant, type_, account.points)
+            uncounted.clear()
 
+        self._recorder.keep(count)
         return spent
 
     def _limit(self, tenant: str) -> RateLimit | None:
@@ -445,11 +450,19 @@ class App:
         return tell
 
     def _observer(self, tenant: str) -> Callable[[str, float], None]:
-        def observe(status: str, seconds: float) -> None:
-            self.metrics.upstream.labels(tenant, status).inc()
-            self.metrics.upstream_seconds.labels(tenant).observe(seconds)
-            self.tally.upstream(tenant, status, seconds)
+        uncounted = defaultdict[str, list[float]](list)
 
+        def observe(status: str, seconds: float) -> None:
+            uncounted[status].append(seconds)
+
+        def count() -> None:
+            for status, seconds in uncounted.items():
+                self.metrics.upstream.labels(tenant, status).inc(len(seconds))
+                self.metrics.upstream_seconds.labels(tenant).observe_all(seconds)
+                self.tally.upstream(tenant, status, seconds)
+            uncounted.clear()
+
+        self._recorder.keep(count)
         return observe
 
 

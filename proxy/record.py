@@ -33,6 +33,7 @@ class Recorder:
         self._tracing = tracing
         self._alike: WeakValueDictionary[tuple[str | None, ...], Alike] = WeakValueDictionary()
         self._uncounted: list[Alike] = []
+        self._others: list[Callable[[], None]] = []
         self._unlogged: list[tuple[Again, float, float]] = []  # in how many seconds, at which Unix time
 
     def answered(self, answered: Answered, notes: Notes) -> None:
@@ -58,11 +59,17 @@ class Recorder:
         if again.logged:
             self._unlogged.append((again, seconds, now))
 
+    def keep(self, count: Callable[[], None]) -> None:
+        """Have somebody who saw what happened meanwhile `count` it whenever answers are counted."""
+        self._others.append(count)
+
     def flush(self) -> None:
         """Tell what is still to be told."""
         uncounted, self._uncounted = self._uncounted, []
         for alike in uncounted:
             self._count(alike)
+        for count in self._others:
+            count()
         unlogged, self._unlogged = self._unlogged, []
         for again, took, at in unlogged:
             self._access.repeat(again, took, at)

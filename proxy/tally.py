@@ -97,11 +97,11 @@ class Tally:
         if len(known) < MOST:
             known[caller.credential[:SHORT]] = [caller.credential, caller.holder]
 
-    def upstream(self, tenant: str, status: str, seconds: float) -> None:
-        """Count a call of Jira, which took so many seconds to begin its answer."""
+    def upstream(self, tenant: str, status: str, seconds: Collection[float]) -> None:
+        """Count calls of Jira, each of which took so many seconds to begin its answer."""
         part = self._report.part(tenant)
-        part.upstream[status] += 1
-        part.sum_up(UPSTREAM_SECONDS, seconds)
+        part.upstream[status] += len(seconds)
+        part.sum_up(UPSTREAM_SECONDS, sum(seconds))
 
     def points(self, tenant: str, type_: str, points: int) -> None:
         """Count points of Jira's quota that were spent."""

@@ -56,7 +56,7 @@ def test_a_report_tells_what_happened_since_the_last_one():
     tally = new_tally(clock)
     ask(tally, caller="aa")
     ask(tally, "miss", seconds=0.3, waited=0.25)
-    tally.upstream("default", "200", 0.25)
+    tally.upstream("default", "200", [0.25])
     tally.points("default", "issue", 2)
     clock.now += 1
     part = tally.take().parts["default"]
@@ -157,7 +157,7 @@ def test_a_report_fits_through_a_pipe():
     tally = new_tally(clock, types={"issue": 3})
     ask(tally, caller="aa")
     ask(tally, "miss", waited=0.25)
-    tally.upstream("default", "none", 0.25)
+    tally.upstream("default", "none", [0.25])
     tally.change("default", "write", {"issue:P-1"})
     clock.now += 1
     report = tally.take()
@@ -257,7 +257,7 @@ def reports(seconds, processes=1, each=10, start=NOON):
             for _ in range(each):
                 ask(tally, caller="aa", route="/search")
             ask(tally, "miss", seconds=0.3, waited=0.25)
-            tally.upstream("default", "200", 0.25)
+            tally.upstream("default", "200", [0.25])
             yield tally.take()
 
 
