@@ -6,9 +6,7 @@ when it is asked to `refresh`.
 """
 
 import os
-from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self, cast
 
@@ -93,7 +91,7 @@ class _Durations(_Quick, Histogram):
     def observe_all(self, durations: Collection[float]) -> None:
         """Observe each of `durations`."""
         self._sum.inc(sum(durations))
-        for bucket, count in spread(durations, partial(bisect_left, self._upper_bounds)).items():
+        for bucket, count in spread(durations, self._upper_bounds, closed=True).items():
             self._buckets[bucket].inc(count)
 
 

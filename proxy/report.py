@@ -4,11 +4,10 @@ Reports of one process and those of several are put together alike, so whoever r
 how many processes there are. Must not be kept here: anything that grows with the traffic.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import accumulate
 from math import sqrt
 from typing import Any
@@ -52,14 +51,18 @@ SPENT = (CALLS, SECONDS, POINTS, SAVED)
 that were spent, and calls that were not made because the answer was there."""
 
 
-bucket: Callable[[float], int] = partial(bisect_right, BOUNDS)
-"""Tells in which bucket a time is counted."""
+def spread(durations: Collection[float], bounds: Sequence[float] = BOUNDS, *, closed: bool = False) -> dict[int, int]:
+    """Count durations by bucket, of which each ends at one of `bounds`; one that is just as long is in it if `closed`.
 
-
-def spread(durations: Collection[float], bucket_of: Callable[[float], int]) -> Mapping[int, int]:
-    """Count durations by bucket. Where the least and the greatest share one, as with hits, no other is looked at."""
-    first, last = bucket_of(min(durations)), bucket_of(max(durations))
-    return {first: len(durations)} if first == last else Counter(map(bucket_of, durations))
+    Put in order first, they are counted a bucket at a time: most hits share two or three.
+    """
+    into, past = (bisect_left, bisect_right) if closed else (bisect_right, bisect_left)
+    ordered, counted, at = sorted(durations), dict[int, int](), 0
+    while at < len(ordered):
+        bucket = into(bounds, ordered[at])
+        end = past(ordered, bounds[bucket], at) if bucket < len(bounds) else len(ordered)
+        counted[bucket], at = end - at, end
+    return counted
 
 
 def quantile(times: Sequence[int], share: float) -> float | None:

@@ -25,7 +25,6 @@ from proxy.report import (
     UPSTREAM_SECONDS,
     Report,
     Seen,
-    bucket,
     spread,
 )
 
@@ -81,7 +80,7 @@ class Tally:
         part.routes.counts[route] += count
         times = {HIT: part.hits, MISS: part.misses}.get(OUTCOMES[why])
         if times is not None:
-            for at, some in spread(seconds, bucket).items():
+            for at, some in spread(seconds).items():
                 times[at] += some
         if waited:
             part.sum_up(f"{type_} {CALLS}", len(waited))

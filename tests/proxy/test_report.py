@@ -1,6 +1,7 @@
 """What a process tells of itself each second, and what becomes of it over an hour."""
 
 import random
+from bisect import bisect_left, bisect_right
 from collections import Counter
 
 import orjson
@@ -11,7 +12,7 @@ from policies.tags import Tags
 from proxy.busiest import MOST, Busiest
 from proxy.gauges import EVERYBODY, Gauge, read
 from proxy.history import COLUMNS, HOUR, KEPT_CHANGES, SILENT, STEP, History, savings
-from proxy.report import BOUNDS, NAMED, OUTCOMES, Part, Report, Seen, bucket, merged, parsed, quantile
+from proxy.report import BOUNDS, NAMED, OUTCOMES, Part, Report, Seen, merged, parsed, quantile, spread
 from proxy.stores.failopen import State
 from proxy.stores.memory import MemoryStore
 from proxy.tally import Tally
@@ -119,6 +120,14 @@ def test_a_call_is_saved_where_the_answer_was_there(why, waited, saved):
     assert bool(tally.take().parts["default"].spent().get("issue", {}).get("saved")) == saved
 
 
+@pytest.mark.parametrize(("closed", "bucket_of"), [(False, bisect_right), (True, bisect_left)])
+def test_times_are_counted_by_bucket_as_if_one_by_one(closed, bucket_of):
+    edges = [*BOUNDS[:3], BOUNDS[-1]]
+    times = [*edges, *edges, 0.0, 1e9, *(random.lognormvariate(-9, 3) for _ in range(200))]
+    assert spread(times, BOUNDS, closed=closed) == Counter(bucket_of(BOUNDS, time) for time in times)
+    assert spread([], BOUNDS, closed=closed) == {}
+
+
 def test_of_those_who_shared_a_trip_one_had_jira_asked_and_the_others_saved_a_call():
     tally = new_tally(Clock(NOON))
     tally.requests(
@@ -201,14 +210,14 @@ async def test_a_report_is_handed_over_each_second():
 @pytest.mark.parametrize("seconds", [0.0, 1e-6, 0.00002, 0.001, 0.25, 3.0, 59.0])
 def test_a_quantile_is_right_to_a_fifth(seconds):
     times = [0] * (len(BOUNDS) + 1)
-    times[bucket(seconds)] = 10
+    times[bisect_right(BOUNDS, seconds)] = 10
     assert quantile(times, 0.99) == pytest.approx(max(seconds, BOUNDS[0]), rel=0.2)
 
 
 def test_quantiles_are_of_all_requests():
     times = Part().hits
     for seconds, count in ((0.001, 90), (0.1, 9), (2.0, 1)):
-        times[bucket(seconds)] += count
+        times[bisect_right(BOUNDS, seconds)] += count
     shares = [quantile(times, share) for share in (0.5, 0.9, 0.95, 0.99, 1.0)]
     assert shares == pytest.approx([0.001, 0.001, 0.1, 0.1, 2.0], rel=0.2)
 
