@@ -19,7 +19,7 @@ from bench.client import Client
 from bench.peers import Server
 from bench.tables import Table
 
-SECONDS, RATE, SHOWN, WARM = 2, 499, 14, 0.5  # a rate that does not beat with what is done each tenth of a second
+SECONDS, RATE, SHOWN, WARM = 2, 499, 14, 0.5  # the rate does not beat with what is done each quarter of a second
 CALLS = ("read", "write", "recv", "send", "sendmsg", "writev", "epoll_wait", "epoll_pwait", "clock_gettime")
 _PYTHON = re.compile(r".*\((.+\.py):\d+\)")
 _C = re.compile(r"(\S+) \(([^:)]+)")

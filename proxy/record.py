@@ -11,7 +11,7 @@ from proxy.notes import Answered, Notes
 from proxy.tally import Tally
 from proxy.tracing import Tracing
 
-SOON = 0.1
+SOON = 0.25
 """Seconds after which answers are counted: counting many at once costs each of them less."""
 
 
