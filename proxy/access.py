@@ -47,6 +47,12 @@ class Alike:
         self.seconds: list[float] = []
         self.waited: list[float] = []
 
+    def taken(self) -> tuple[list[float], list[float]]:
+        """Take what was not told yet."""
+        taken = self.seconds, self.waited
+        self.seconds, self.waited = [], []
+        return taken
+
 
 class Again:
     """An answer that is given again and again: what is told of it each time, but for when, how old and how fast.

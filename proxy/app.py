@@ -363,12 +363,13 @@ class App:
             uncounted[type_] += account
 
         def count() -> None:
-            for type_, account in uncounted.items():
+            taken = tuple(uncounted.items())
+            uncounted.clear()
+            for type_, account in taken:
                 metrics.saved.labels(tenant, type_).inc(account.saved)
                 metrics.calls.labels(tenant, type_).inc(account.calls)
                 metrics.points.labels(tenant, type_).inc(account.points)
                 self.tally.points(tenant, type_, account.points)
-            uncounted.clear()
 
         self._recorder.keep(count)
         return spent
@@ -456,11 +457,12 @@ class App:
             uncounted[status].append(seconds)
 
         def count() -> None:
-            for status, seconds in uncounted.items():
+            taken = tuple(uncounted.items())
+            uncounted.clear()
+            for status, seconds in taken:
                 self.metrics.upstream.labels(tenant, status).inc(len(seconds))
                 self.metrics.upstream_seconds.labels(tenant).observe_all(seconds)
                 self.tally.upstream(tenant, status, seconds)
-            uncounted.clear()
 
         self._recorder.keep(count)
         return observe

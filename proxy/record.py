@@ -65,12 +65,13 @@ class Recorder:
 
     def flush(self) -> None:
         """Tell what is still to be told."""
-        uncounted, self._uncounted = self._uncounted, []
-        for alike in uncounted:
-            self._count(alike)
+        # All is taken before any is told: what fails takes along what would be told after it, but nothing of later.
+        uncounted, self._uncounted = [(alike, *alike.taken()) for alike in self._uncounted], []
+        unlogged, self._unlogged = self._unlogged, []
+        for alike, seconds, waited in uncounted:
+            self._count(alike, seconds, waited)
         for count in self._others:
             count()
-        unlogged, self._unlogged = self._unlogged, []
         for again, took, at in unlogged:
             self._access.repeat(again, took, at)
 
@@ -88,10 +89,8 @@ class Recorder:
             self._uncounted.append(alike)
         alike.seconds.append(seconds)
 
-    def _count(self, alike: Alike) -> None:
+    def _count(self, alike: Alike, seconds: list[float], waited: list[float]) -> None:
         notes, word = alike.notes, alike.why.word
-        seconds, alike.seconds = alike.seconds, []
-        waited, alike.waited = alike.waited, []
         self._metrics.requests.labels(notes.tenant, notes.type, word).inc(len(seconds))
         self._metrics.seconds.labels(notes.tenant, word).observe_all(seconds)
         self._tally.requests(
