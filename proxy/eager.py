@@ -62,7 +62,9 @@ class _Begun(Coroutine[Any, Any, T]):
     def throw(self, *error: Any) -> Any:
         if self._end is not None:
             raise error[0]  # what was to be interrupted is over
-        self._waited_for = None
+        waited_for, self._waited_for = self._waited_for, None
+        if waited_for is not None and waited_for.cancel():
+            return waited_for  # its end, which a task that waits would wait for, interrupts the work
         return self._work.throw(*error)
 
     def close(self) -> None:

@@ -127,3 +127,17 @@ async def test_what_it_starts_in_turn_is_a_task_of_its_own(told):
 
     outer = started(work())
     assert told == [await outer, outer]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+async def test_a_cancellation_reaches_what_the_work_waits_for(told, turns):
+    async def work():
+        told.append(asyncio.create_task(asyncio.sleep(60)))
+        await told[0]
+
+    task = started(work())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+    assert (task.cancelled(), told[0].cancelled()) == (True, True)
