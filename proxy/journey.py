@@ -204,8 +204,15 @@ class Journey:
         )
 
     def is_still(self, standing: Standing) -> bool:
-        """Tell whether nothing has moved, but the time, that a decision rests on: then what it was made of is there."""
-        return self._crew.store.moment() is standing.moment is not None and self._rests(standing)
+        """Tell whether nothing has moved, but the time, that a decision rests on: then what it was made of is there.
+
+        What had to make room may have come again since, as another answer, and no moment tells: but then it is gone.
+        """
+        return (
+            self._crew.store.moment() is standing.moment is not None
+            and standing.entry() is not None
+            and self._rests(standing)
+        )
 
     def _rests(self, standing: Standing) -> bool:
         crew, lease = self._crew, standing.lease

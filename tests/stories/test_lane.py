@@ -285,6 +285,28 @@ async def test_an_answer_that_took_the_place_of_another_is_what_the_lane_gives(n
     assert len(lane) == 4, "nothing was made old, and yet the lane looked again"
 
 
+async def test_what_had_to_make_room_does_not_come_back_behind_a_newer_answer(new_proxy, origin, talk, lane):
+    moment = [UNIX]
+    origin.issue("PROJ-1", "before")
+    for number in range(2, 100):
+        origin.issue(f"PROJ-{number}", "x" * 2_000)
+    proxy = await new_proxy(clock=lambda: moment[0])
+    answers = proxy.running.app.stores["default"]._backend._answers
+    answers._max_bytes = 32 * 1024  # and yet the lane has all its room
+    say = await talk(proxy)
+    for _ in range(4):
+        await say(PLAIN)
+    moment[0] += 0.5  # within the same second
+    await say(PLAIN)
+    for number in range(2, 100):
+        await say(head(ALICE, path=f"/rest/api/2/issue/PROJ-{number}"))
+    assert (len(lane), answers.evictions > 0) == (3, True)
+    origin.issue("PROJ-1", "after")
+    [newer] = await say(head(ALICE, "Cache-Control: max-age=0"))
+    [answer] = await say(PLAIN)
+    assert (b"after" in newer, b"after" in answer) == (True, True)
+
+
 async def test_what_only_the_lane_gives_is_not_forgotten_as_if_nobody_wanted_it(new_proxy, origin, talk, lane):
     moment = [UNIX]
     for number in range(1, 40):
