@@ -1,3 +1,4 @@
+import tracemalloc
 from types import SimpleNamespace
 
 import pytest
@@ -74,7 +75,7 @@ def test_what_connection_names_decides_nothing_and_travels_no_further(read):
 
 def test_no_more_is_remembered_than_there_is_room_for(read):
     first = read(ALICE)
-    for number in range(greeting.MAX_BYTES // 2048):
+    for number in range(greeting.MAX_BYTES // 1024):
         read(("X-Request-Id", str(number)))
     assert read(ALICE) is not first
 
@@ -82,3 +83,14 @@ def test_no_more_is_remembered_than_there_is_room_for(read):
 def test_headers_of_a_size_that_nobody_repeats_are_not_remembered(read):
     long = ("Cookie", "x" * 9000)
     assert read(long) is not read(long)
+
+
+def test_headers_that_are_many_and_short_take_no_more_room_than_others(read):
+    names = [f"x{number}" for number in range(1500)]
+    tracemalloc.start()
+    try:
+        for number in range(40):
+            read(*((name, "") for name in names), ("X-Number", str(number)))
+        assert tracemalloc.get_traced_memory()[0] < 2 * greeting.MAX_BYTES
+    finally:
+        tracemalloc.stop()
