@@ -71,12 +71,10 @@ class Crew:
 class Standing:
     """A decision to serve `entry`, `stored` at a time (Unix) and fresh for `lifetime` seconds, and what it rests on.
 
-    That is the moment that the store was looked at from, the rulebook, the caller's lease, since when webhooks are
-    trusted, and the time when it was made and until when all this leads to a hit. It holds no entry that the store has
-    forgotten.
+    That is the rulebook, the caller's lease, since when webhooks are trusted, and the time when it was made and until
+    when all this leads to a hit. It holds no entry that the store has forgotten.
     """
 
-    moment: Fence | None
     rules: Rulebook
     entry: ReferenceType[Entry]
     stored: float
@@ -175,13 +173,12 @@ class Journey:
         decision = self._decide(question, found, draw=0.0)
         if not isinstance(decision, Serve) or decision.refresh:
             return None
-        return decision.entry, self._standing(question, decision, found.fence, lease)
+        return decision.entry, self._standing(question, decision, lease)
 
-    def _standing(self, question: Question, decision: Serve, moment: Fence | None, lease: Lease | None) -> Standing:
+    def _standing(self, question: Question, decision: Serve, lease: Lease | None) -> Standing:
         entry, policy, now = decision.entry, self._policy(question, decision.entry), self._crew.clock()
         until = stands_until(decision, asked(question.request, policy.directives), policy, now)
         return Standing(
-            moment,
             question.rules,
             ref(entry),
             entry.stored,
@@ -203,15 +200,17 @@ class Journey:
             and self._rests(standing)
         )
 
-    def is_still(self, standing: Standing) -> bool:
-        """Tell whether nothing has moved, but the time, that a decision rests on: then what it was made of is there.
+    def moment(self) -> Fence | None:
+        """Tell the moment that the store is looked at from (proxy.stores)."""
+        return self._crew.store.moment()
+
+    def is_still(self, standing: Standing, moment: Fence | None) -> bool:
+        """Tell whether nothing but the time has moved since a `moment` in which a decision stood.
 
         What had to make room may have come again since, as another answer, and no moment tells: but then it is gone.
         """
         return (
-            self._crew.store.moment() is standing.moment is not None
-            and standing.entry() is not None
-            and self._rests(standing)
+            self._crew.store.moment() is moment is not None and standing.entry() is not None and self._rests(standing)
         )
 
     def _rests(self, standing: Standing) -> bool:

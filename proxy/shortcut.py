@@ -8,6 +8,7 @@ from functools import partial
 
 from policies.calls import client
 from policies.decide import age_of
+from policies.model import Fence
 from proxy import wire
 from proxy.access import Again
 from proxy.answers import Rendered
@@ -24,8 +25,8 @@ class Shortcut:
     """
 
     __slots__ = (
-        *("_date", "_has_body", "_head", "_journey", "_last", "_looked", "_notes", "_question", "_recorder"),
-        *("_rendered", "_says_until", "_standing", "_template", "again"),
+        *("_date", "_has_body", "_head", "_journey", "_last", "_looked", "_moment", "_notes", "_question"),
+        *("_recorder", "_rendered", "_says_until", "_standing", "_template", "again"),
     )
 
     def __init__(self, journey: Journey, recorder: Recorder, question: Question, notes: Notes) -> None:
@@ -35,6 +36,7 @@ class Shortcut:
         self._notes = notes
         self._last: int | None = None
         self._standing: Standing | None = None
+        self._moment: Fence | None = None  # that the store was looked at from
         self._template = self._head = self._date = b""
         self._looked = self._says_until = 0.0
         self._has_body = False
@@ -65,7 +67,7 @@ class Shortcut:
             or standing is None
             or date is not self._date
             or not self._looked <= now < self._says_until
-            or not self._journey.is_still(standing)
+            or not self._journey.is_still(standing, self._moment)
         ):
             rendered = self._look(now, date, standing, rendered)
             if rendered is None:
@@ -78,8 +80,9 @@ class Shortcut:
             rendered, standing = self._decide(), self._standing
             if rendered is None or standing is None:
                 return None
-        self._looked = now
-        self._write_head(standing, now, date)
+        if date is not self._date or not self._looked <= now < self._says_until:
+            self._write_head(standing, now, date)
+        self._looked, self._moment = now, self._journey.moment()
         return rendered
 
     def _write_head(self, standing: Standing, now: float, date: bytes) -> None:
@@ -103,6 +106,7 @@ class Shortcut:
         self._standing, method = standing, self._question.request.method
         self._has_body = bool(whole.body) and method != "HEAD"
         self._template, self._rendered = template, weakref.ref(rendered)
+        self._says_until = 0.0
         answered = Answered(method, whole.status, whole.why, len(whole.body) if self._has_body else 0, 0.0)
         saved = partial(self._journey.saved, self._question)
         self.again = self._recorder.again(

@@ -9,6 +9,7 @@ import pytest
 
 from proxy.lane import Lane
 from proxy.rules import rulebook
+from proxy.stores.memory import MemoryStore
 
 pytestmark = pytest.mark.usefixtures("shortcuts_at_first_sight")
 
@@ -283,6 +284,24 @@ async def test_an_answer_that_took_the_place_of_another_is_what_the_lane_gives(n
     [answer] = await say(PLAIN)
     assert (b"after" in newer, b"after" in answer) == (True, True)
     assert len(lane) == 4, "nothing was made old, and yet the lane looked again"
+
+
+async def test_after_a_change_of_something_else_the_lane_looks_once(new_proxy, origin, talk, lane, monkeypatch):
+    moment = [UNIX]
+    looks, glance = [], MemoryStore.glance
+    monkeypatch.setattr(MemoryStore, "glance", lambda self, key: looks.append(key) or glance(self, key))
+    origin.issue("PROJ-1", "wanted")
+    proxy = await new_proxy(clock=lambda: moment[0])
+    say = await talk(proxy)
+    for _ in range(4):
+        await say(PLAIN)
+    moment[0] += 0.5  # within the same second
+    await say(PLAIN)
+    before = len(looks), len(lane)
+    await proxy.running.app.stores["default"].invalidate({"issue:OTHER-1"})
+    for _ in range(5):
+        await say(PLAIN)
+    assert (len(looks) - before[0], len(lane) - before[1]) == (1, 5)
 
 
 async def test_what_had_to_make_room_does_not_come_back_behind_a_newer_answer(new_proxy, origin, talk, lane):
