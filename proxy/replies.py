@@ -99,7 +99,7 @@ def checked(head: bytes) -> int:
     match = _HEAD.fullmatch(head)
     if match is None:
         raise HttpProcessingError(message="a line of the head is not as it should be")
-    codings = [coding.lower() for coding in _CODING.findall(head)]
+    codings = [coding.lower() for coding in _CODING.findall(head)] if b"transfer-encoding" in head.lower() else []
     # No other coding was asked for, and HTTP/1.0 knows none (RFC 9112 section 6.1).
     if codings and (codings != [b"chunked"] or match["minor"] == b"0"):
         raise HttpProcessingError(message="the body is coded in a way that was not asked for")

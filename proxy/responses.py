@@ -1,10 +1,12 @@
 """Answers as aiohttp sends them, and the last one on a connection."""
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Protocol, cast
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
 from proxy.answers import Answer, Whole
@@ -51,15 +53,19 @@ class Prompt:
         self._body = body
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Write the head. Raises ValueError for one that cannot be written."""
-        if not self.prepared:
-            self._writer = request.writer
-            await self._writer.write_headers(f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, '')}", self._headers)
-            self.prepared = True
+        """Hand all of it to the connection. Raises ValueError for a head that cannot be written."""
+        if self.prepared:
+            return
+        self._writer = writer = cast("StreamWriter", request.writer)
+        await writer.write_headers(f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, '')}", self._headers)
+        self.prepared = True
+        with suppress(ConnectionError):  # the client has gone; there is nobody left to tell
+            await writer.write(self._body, drain=False)
 
     async def write_eof(self) -> None:
-        """Send it."""
-        await self._writer.write_eof(self._body)
+        """Wait for a client who reads more slowly than we write."""
+        await self._writer.write_eof()
+        await self._writer.drain()
 
 
 def whole(answer: Whole, request: web.BaseRequest, request_id: str | None) -> web.StreamResponse:
