@@ -62,18 +62,19 @@ def references(body: bytes, *, limit: int = LIMIT) -> References:
 
 # What the scans read: a body without repetitions, and without the escapes that could hide an entity.
 
+_PAGE = 16_384  # bytes, from which on a body is likely to repeat itself
 _HIDING = re.compile(rb"\\[/u]")
 _ESCAPE = re.compile(rb"\\(?:u([0-9A-Fa-f]{4})|.)", re.DOTALL)
 _SYNTAX = frozenset('"\\')
 
 
 def _each_object_once(body: bytes) -> bytes:
-    """Drop repetitions: a search page repeats its users, statuses and projects in every issue.
+    """Drop repetitions: a search page repeats its users, statuses and projects in every issue. A single issue does not.
 
     A brace inside a string is a cut as well. So what a scan looks for must stand between two braces, and contain no
     member that is free text.
     """
-    return b"{".join(dict.fromkeys(body.split(b"{")))
+    return body if len(body) < _PAGE else b"{".join(dict.fromkeys(body.split(b"{")))
 
 
 def _unescaped(body: bytes) -> str:

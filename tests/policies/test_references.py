@@ -22,6 +22,12 @@ BOARD_MEMBERS = ("boardId", "originBoardId", "rapidViewId")
 # The slow reader
 
 
+@pytest.fixture(autouse=True, params=[0, 1 << 30], ids=["without repetitions", "as it is"])
+def whatever_its_size(request, monkeypatch):
+    """Read bodies of any size both ways: as a page that repeats itself, and as a single issue."""
+    monkeypatch.setattr("policies.references._PAGE", request.param)
+
+
 def entities(value, member=""):
     """Yield the tag of every entity embedded in parsed JSON."""
     if isinstance(value, dict):
