@@ -153,7 +153,11 @@ def _said(headers: Mapping[str, str]) -> list[str]:
 
 
 def _query_credential(query: str) -> bool:
-    return any(name.lower() in _QUERY_CREDENTIALS for name, _ in parse_qsl(query, keep_blank_values=True))
+    if "%" in query or "+" in query:
+        names = [name for name, _ in parse_qsl(query, keep_blank_values=True)]
+    else:  # nothing hides, as in most
+        names = [piece.partition("=")[0] for piece in query.split("&")]
+    return any(name.lower() in _QUERY_CREDENTIALS for name in names)
 
 
 def _login_cookies(cookie: str) -> list[str]:

@@ -351,27 +351,21 @@ class App:
         count = self.metrics.governed
         environment = Environment(self._clock, self._sleep, self._draw, lambda event: count.labels(tenant, event).inc())
         holds, spending = Holds(self.stores[tenant], self._clock, self._draw), Spending(self._spender(tenant))
+        self._recorder.keep(spending.settle)
         total = self.config.timeouts.total
         governor = Governor(jira, holds, spending, settings.governor, environment, total=total)
         self.metrics.govern(tenant, governor)
         return governor
 
     def _spender(self, tenant: str) -> Callable[[str, Account], None]:
-        metrics, uncounted = self.metrics, defaultdict[str, Account](Account)
+        metrics = self.metrics
 
         def spent(type_: str, account: Account) -> None:
-            uncounted[type_] += account
+            metrics.saved.labels(tenant, type_).inc(account.saved)
+            metrics.calls.labels(tenant, type_).inc(account.calls)
+            metrics.points.labels(tenant, type_).inc(account.points)
+            self.tally.points(tenant, type_, account.points)
 
-        def count() -> None:
-            taken = tuple(uncounted.items())
-            uncounted.clear()
-            for type_, account in taken:
-                metrics.saved.labels(tenant, type_).inc(account.saved)
-                metrics.calls.labels(tenant, type_).inc(account.calls)
-                metrics.points.labels(tenant, type_).inc(account.points)
-                self.tally.points(tenant, type_, account.points)
-
-        self._recorder.keep(count)
         return spent
 
     def _limit(self, tenant: str) -> RateLimit | None:

@@ -97,11 +97,14 @@ class FailOpen:
     @property
     def state(self) -> State:
         """How the store is (proxy.health)."""
-        if self._owed > self._paid or self._drops_owed:
+        if self._is_owing():
             return State.OWING
         if self._pause.is_on:
             return State.OPEN
         return State.DOUBTED if self._doubts() else State.OK
+
+    def _is_owing(self) -> bool:
+        return self._owed > self._paid or bool(self._drops_owed)
 
     def glance(self, key: str) -> Lookup | None:
         return self._backend.glance(key) if self._is_believed() else None
@@ -212,7 +215,8 @@ class FailOpen:
         if not self._pause.admits():
             return otherwise
         try:
-            await self._pay()
+            if self._is_owing() or self._landings_owed:
+                await self._pay()
             result = await deed()
         except StoreFullError:
             self._on_error(operation)
@@ -221,7 +225,7 @@ class FailOpen:
             self._fail(operation)
             return otherwise
         self._succeeded()
-        return otherwise if self.state is State.OWING else result  # owed since we asked
+        return otherwise if self._is_owing() else result  # owed since we asked
 
     async def _attempt_or_owe(
         self, operation: str, deed: Callable[[str], Awaitable[None]], name: str, owed: dict[str, None]

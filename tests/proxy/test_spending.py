@@ -29,6 +29,7 @@ def test_a_call_costs_a_point_and_one_for_each_object(ledger, counted):
     ledger.called("alice", "issue")
     ledger.saved("alice", "issue")
     ledger.saved("bob", "issue")
+    ledger.settle()
     assert counted["search", "calls"] == 1
     assert counted["search", "points"] == 51
     assert counted["issue", "saved"] == 2
@@ -52,5 +53,6 @@ def test_only_so_many_callers_are_remembered(ledger, counted, monkeypatch):
     monkeypatch.setattr(spending, "_REMEMBERED", 3)
     for name in ("a", "b", "c", "a", "d", "e"):
         ledger.called(name, "issue")
+        ledger.settle()
     assert {one["caller"] for one in ledger.callers()} == {"a", "d", "e"}
     assert counted["issue", "calls"] == 6
