@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeAlias, assert_never, cast
 
+import hiredis
 import redis
 import redis.asyncio
 import redis.asyncio.connection
@@ -85,7 +86,22 @@ class BoundedCluster(redis.asyncio.RedisCluster):
         await self.nodes_manager.aclose("startup_nodes")
 
 
-class _AsyncPool(redis.asyncio.BlockingConnectionPool):
+class _Packing:
+    """A pool whose connections write commands by hiredis, as redis-py's do for threads and not yet for asyncio."""
+
+    def make_connection(self) -> Any:
+        connection = super().make_connection()  # type: ignore[misc] # it stands before a pool
+        connection.pack_command = _packed
+        return connection
+
+
+def _packed(name: str | bytes, *values: Any) -> list[bytes]:
+    """Write a command, whose name may be of two words."""
+    words = name.encode().split() if isinstance(name, str) else name.split()
+    return [hiredis.pack_command((*words, *values))]
+
+
+class _AsyncPool(_Packing, redis.asyncio.BlockingConnectionPool):
     """Connections to one server, for which those wait that come too late. While nobody does, a free one is had at once.
 
     redis-py takes a lock, sets an alarm and keeps statistics first, which costs as much as a short command does.
@@ -118,7 +134,7 @@ class _AsyncPool(redis.asyncio.BlockingConnectionPool):
             self._late -= 1
 
 
-class _AsyncSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
+class _AsyncSentinelPool(_Packing, redis.asyncio.sentinel.SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
     """Connections to a master, for which those wait that come too late."""
 
     async def get_master_address(self) -> Place:
