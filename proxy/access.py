@@ -57,18 +57,15 @@ class Alike:
 class Again:
     """An answer that is given again and again: what is told of it each time, but for when, how old and how fast.
 
-    It was `stored` at a time (Unix), and is counted with those that are `alike`. It has a line each time if it is
-    `logged`.
+    It was `stored` at a time (Unix).
     """
 
-    __slots__ = ("alike", "answered", "line", "logged", "notes", "stored")
+    __slots__ = ("answered", "line", "notes", "stored")
 
-    def __init__(self, answered: Answered, notes: Notes, alike: Alike, *, stored: float, logged: bool) -> None:
+    def __init__(self, answered: Answered, notes: Notes, stored: float) -> None:
         self.answered = answered
         self.notes = notes
-        self.alike = alike
         self.stored = stored
-        self.logged = logged
         self.line: str | None = None
 
 

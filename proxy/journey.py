@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, assert_never
-from weakref import ReferenceType, ref
+from weakref import ReferenceType, WeakValueDictionary, ref
 
 from policies import canon, searches, vary
 from policies.addressed import addressed
@@ -67,21 +67,31 @@ class Crew:
     draw: Callable[[], float]
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Ground:
+    """What decisions to serve one caller rest on: the rules, the caller's lease, and since when webhooks are trusted.
+
+    Those who rest on the same share it: it is looked at for each hit, and then it is at hand.
+    """
+
+    rules: Rulebook
+    lease: Lease | None
+    trusted_since: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A decision to serve `entry`, `stored` at a time (Unix) and fresh for `lifetime` seconds, and what it rests on.
 
-    That is the rulebook, the caller's lease, since when webhooks are trusted, and the time when it was made and until
-    when all this leads to a hit. It holds no entry that the store has forgotten.
+    That is its `ground`, and the time when it was made and until when this leads to a hit. It holds no entry that the
+    store has forgotten.
     """
 
-    rules: Rulebook
+    ground: Ground
     entry: ReferenceType[Entry]
     stored: float
     why: Why
     lifetime: float
-    lease: Lease | None
-    trusted_since: float | None
     since: float
     until: float
 
@@ -132,6 +142,7 @@ class Journey:
         self._flights: Flights[Trip] = Flights()
         self._background: set[asyncio.Task[Any]] = set()
         self._too_large: OrderedDict[str, None] = OrderedDict()
+        self._grounds: WeakValueDictionary[str, Ground] = WeakValueDictionary()
 
     async def answer(self, incoming: Incoming) -> Answer:
         """Answer a request; never raises for anything that Jira, the store or the client did."""
@@ -179,13 +190,11 @@ class Journey:
         entry, policy, now = decision.entry, self._policy(question, decision.entry), self._crew.clock()
         until = stands_until(decision, asked(question.request, policy.directives), policy, now)
         return Standing(
-            question.rules,
+            self._ground(question.rules, lease),
             ref(entry),
             entry.stored,
             decision.why,
             lifetime(entry, policy),
-            lease,
-            self._crew.watch.trusted_since(),
             since=now,
             until=until if lease is None else min(until, lease.until),
         )
@@ -197,28 +206,31 @@ class Journey:
             found is not None
             and found.entry is standing.entry()
             and standing.since <= now < standing.until
-            and self._rests(standing)
+            and self._bears(standing.ground)
         )
 
     def moment(self) -> Fence | None:
         """Tell the moment that the store is looked at from (proxy.stores)."""
         return self._crew.store.moment()
 
-    def is_still(self, standing: Standing, moment: Fence | None) -> bool:
-        """Tell whether nothing but the time has moved since a `moment` in which a decision stood.
+    def is_still(self, ground: Ground, moment: Fence | None) -> bool:
+        """Tell whether nothing but the time has moved since a `moment` in which a decision stood on its ground."""
+        return self._crew.store.moment() is moment is not None and self._bears(ground)
 
-        What had to make room may have come again since, as another answer, and no moment tells: but then it is gone.
-        """
-        return (
-            self._crew.store.moment() is moment is not None and standing.entry() is not None and self._rests(standing)
-        )
+    def _ground(self, rules: Rulebook, lease: Lease | None) -> Ground:
+        ground = Ground(rules, lease, self._crew.watch.trusted_since())
+        name = "" if lease is None else lease.credential
+        known = self._grounds.get(name)
+        if known != ground:
+            known = self._grounds[name] = ground
+        return known
 
-    def _rests(self, standing: Standing) -> bool:
-        crew, lease = self._crew, standing.lease
+    def _bears(self, ground: Ground) -> bool:
+        crew, lease = self._crew, ground.lease
         return (
-            standing.rules is crew.rulebook
+            ground.rules is crew.rulebook
             and (lease is None or crew.leases.holds(lease))
-            and crew.watch.trusted_since() == standing.trusted_since
+            and crew.watch.trusted_since() == ground.trusted_since
         )
 
     def _may_repeat(self, question: Question) -> bool:

@@ -48,15 +48,18 @@ class Recorder:
 
     def again(
         self, answered: Answered, notes: Notes, *, stored: float, client: str, saved: Callable[[int], None]
-    ) -> Again:
-        """Begin to tell of an answer that `client` may be given again and again; `saved` as Alike has it."""
-        alike = self._alike_of(answered.why, notes, client, saved)
-        return Again(answered, notes, alike, stored=stored, logged=self._access.wants(answered.why, notes.key))
+    ) -> tuple[Alike, Again | None]:
+        """Begin to tell of an answer that `client` may be given again and again; `saved` as Alike has it.
 
-    def hit(self, again: Again, now: float, seconds: float) -> None:
-        """Tell, soon and together with others, of an answer that was given `again` at `now`, in so many seconds."""
-        self._add(again.alike, seconds)
-        if again.logged:
+        Returns those it is counted with, and what its lines in the log say if it is to have some.
+        """
+        alike = self._alike_of(answered.why, notes, client, saved)
+        return alike, Again(answered, notes, stored) if self._access.wants(answered.why, notes.key) else None
+
+    def hit(self, alike: Alike, again: Again | None, now: float, seconds: float) -> None:
+        """Tell, soon and together with others, of an answer that was given again at `now`, in so many seconds."""
+        self._add(alike, seconds)
+        if again is not None:
             self._unlogged.append((again, seconds, now))
 
     def keep(self, count: Callable[[], None]) -> None:

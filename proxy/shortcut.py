@@ -10,9 +10,9 @@ from policies.calls import client
 from policies.decide import age_of
 from policies.model import Fence
 from proxy import wire
-from proxy.access import Again
+from proxy.access import Again, Alike
 from proxy.answers import Rendered
-from proxy.journey import Journey, Standing
+from proxy.journey import Ground, Journey, Standing
 from proxy.notes import Answered, Notes
 from proxy.question import Question
 from proxy.record import Recorder
@@ -25,8 +25,8 @@ class Shortcut:
     """
 
     __slots__ = (
-        *("_date", "_has_body", "_head", "_journey", "_last", "_looked", "_moment", "_notes", "_question"),
-        *("_recorder", "_rendered", "_says_until", "_standing", "_template", "again"),
+        *("_date", "_ground", "_has_body", "_head", "_journey", "_last", "_looked", "_moment", "_notes", "_question"),
+        *("_recorder", "_rendered", "_says_until", "_standing", "_template", "again", "alike"),
     )
 
     def __init__(self, journey: Journey, recorder: Recorder, question: Question, notes: Notes) -> None:
@@ -36,13 +36,16 @@ class Shortcut:
         self._notes = notes
         self._last: int | None = None
         self._standing: Standing | None = None
+        self._ground: Ground | None = None  # of that decision
         self._moment: Fence | None = None  # that the store was looked at from
         self._template = self._head = self._date = b""
         self._looked = self._says_until = 0.0
         self._has_body = False
         # The renderer decides for how long a body is held; what is dropped there is made again.
         self._rendered: Callable[[], Rendered | None] = _nothing
-        self.again: Again | None = None  # what is told of each answer, once there was one
+        # What is told of each answer, once there was one, and in the log.
+        self.alike: Alike | None = None
+        self.again: Again | None = None
 
     def comes_again(self, data: bytes) -> bool:
         """Tell whether the request came in these very bytes the last time too; to be wrong about it does no harm."""
@@ -61,21 +64,22 @@ class Shortcut:
 
     def answer(self, now: float, date: bytes) -> bytes | None:
         """Answer at `now` (Unix time), dated `date`; None if the request has to take the ordinary way."""
-        standing, rendered = self._standing, self._rendered()
+        ground, rendered = self._ground, self._rendered()
         if (
             rendered is None
-            or standing is None
+            or ground is None
             or date is not self._date
             or not self._looked <= now < self._says_until
-            or not self._journey.is_still(standing, self._moment)
+            or not self._journey.is_still(ground, self._moment)
         ):
-            rendered = self._look(now, date, standing, rendered)
+            rendered = self._look(now, date, rendered)
             if rendered is None:
                 return None
         return self._head + rendered.body if self._has_body else self._head
 
-    def _look(self, now: float, date: bytes, standing: Standing | None, rendered: Rendered | None) -> Rendered | None:
+    def _look(self, now: float, date: bytes, rendered: Rendered | None) -> Rendered | None:
         """Look at everything that the answer comes from, at the least once a second: what is used is not forgotten."""
+        standing = self._standing
         if rendered is None or standing is None or not self._journey.stands(self._question, standing, now):
             rendered, standing = self._decide(), self._standing
             if rendered is None or standing is None:
@@ -95,7 +99,8 @@ class Shortcut:
 
     def _decide(self) -> Rendered | None:
         """Decide anew, and write down whatever does not change until the next decision."""
-        self._standing, found = None, self._journey.glance(self._question)
+        self._standing = self._ground = None
+        found = self._journey.glance(self._question)
         if found is None:
             return None
         entry, standing = found
@@ -103,13 +108,13 @@ class Shortcut:
         template = wire.template(whole, self._notes.request_id, math.floor(left))
         if template is None:
             return None
-        self._standing, method = standing, self._question.request.method
+        self._standing, self._ground, method = standing, standing.ground, self._question.request.method
         self._has_body = bool(whole.body) and method != "HEAD"
         self._template, self._rendered = template, weakref.ref(rendered)
         self._says_until = 0.0
         answered = Answered(method, whole.status, whole.why, len(whole.body) if self._has_body else 0, 0.0)
         saved = partial(self._journey.saved, self._question)
-        self.again = self._recorder.again(
+        self.alike, self.again = self._recorder.again(
             answered, self._notes, stored=standing.stored, client=client(self._question.caller), saved=saved
         )
         return rendered

@@ -64,7 +64,7 @@ class Lru(Generic[K, V]):
             return
         while self.weight + size > self._max_bytes:
             self._make_room()
-        self._items[key] = _Item(value, size, self._clock() + ttl)
+        self._items[key] = _Item(value, size, inf if ttl == inf else self._clock() + ttl)
         self._came(key, size)
 
     def drop(self, key: K) -> None:
@@ -96,12 +96,24 @@ class Lru(Generic[K, V]):
         self.weight -= size
 
 
+GONE = 4_096
+"""How many keys of which a value went are remembered; of more, any may be one of them."""
+
+
 class LruByKind(Lru[str, V]):
-    """Counts its values by `kinds`: by what stands before the key's first colon."""
+    """Counts its values by `kinds`: by what stands before the key's first colon. It knows what it had and has not."""
 
     def __init__(self, max_bytes: int, clock: Callable[[], float]) -> None:
         super().__init__(max_bytes, clock)
         self.kinds: Counter[str] = Counter()
+        self._lost: set[int] = set()  # hashes of keys
+
+    def had(self, key: str) -> bool:
+        """Tell whether another value may have been under `key` since this was last affirmed of any key."""
+        may_have = hash(key) in self._lost or len(self._lost) > GONE
+        if may_have:
+            self._lost.clear()
+        return may_have
 
     def clear(self) -> None:
         super().clear()
@@ -114,6 +126,7 @@ class LruByKind(Lru[str, V]):
     def _gone(self, key: str, size: int) -> None:
         super()._gone(key, size)
         self.kinds[_kind(key)] -= 1
+        self._lost.add(hash(key))
 
 
 def _kind(key: str) -> str:

@@ -118,7 +118,7 @@ class MemoryStore:
         alive = self._is_true(offered)
         if held is None or not self._is_true(held) or (alive and fence.stamp >= held.fence.stamp):
             self._answers.put(key, offered, size_of(key, entry), entry.keep)
-            if held is not None:
+            if self._answers.had(key):
                 self._ledger.move()
         return alive
 

@@ -94,7 +94,7 @@ class Near:
             # When it may have to be fetched early, somebody else may have done so: the far store knows.
             fresh_for = min(entry.keep, entry.stored + early.calm(entry.ttl, entry.cost) - self._unix())
             self._answers.put(key, _Kept(entry, fence), size_of(key, entry), fresh_for)
-            if held is not None and self._ledger is not None:
+            if self._answers.had(key) and self._ledger is not None:
                 self._ledger.move()
 
     def clear(self) -> None:

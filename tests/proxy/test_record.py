@@ -32,10 +32,10 @@ async def test_a_count_that_fails_takes_along_nothing_of_later(recorder):
         raise OSError("no room for another count")
 
     broken, sound = again(recorder, "alice", fails), again(recorder, "bob", told.append)
-    recorder.hit(broken, 0.0, 0.001)
-    recorder.hit(sound, 0.0, 0.001)
+    recorder.hit(*broken, 0.0, 0.001)
+    recorder.hit(*sound, 0.0, 0.001)
     with pytest.raises(OSError, match="no room"):
         recorder.flush()
-    recorder.hit(sound, 0.0, 0.001)
+    recorder.hit(*sound, 0.0, 0.001)
     recorder.flush()
     assert told == [1]
