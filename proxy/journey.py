@@ -190,7 +190,7 @@ class Journey:
         entry, policy, now = decision.entry, self._policy(question, decision.entry), self._crew.clock()
         until = stands_until(decision, asked(question.request, policy.directives), policy, now)
         return Standing(
-            self._ground(question.rules, lease),
+            self._ground(lease),
             ref(entry),
             entry.stored,
             decision.why,
@@ -217,13 +217,13 @@ class Journey:
         """Tell whether nothing but the time has moved since a `moment` in which a decision stood on its ground."""
         return self._crew.store.moment() is moment is not None and self._bears(ground)
 
-    def _ground(self, rules: Rulebook, lease: Lease | None) -> Ground:
-        ground = Ground(rules, lease, self._crew.watch.trusted_since())
+    def _ground(self, lease: Lease | None) -> Ground:
+        """Tell what a decision rests on that is made now, for whom has a `lease` at hand."""
         name = "" if lease is None else lease.credential
-        known = self._grounds.get(name)
-        if known != ground:
-            known = self._grounds[name] = ground
-        return known
+        ground = self._grounds.get(name)
+        if ground is None or not self._bears(ground):
+            ground = self._grounds[name] = Ground(self._crew.rulebook, lease, self._crew.watch.trusted_since())
+        return ground
 
     def _bears(self, ground: Ground) -> bool:
         crew, lease = self._crew, ground.lease

@@ -4,9 +4,11 @@ import asyncio
 import base64
 import re
 from copy import copy
+from dataclasses import replace
 
 import pytest
 
+from proxy.journey import Journey
 from proxy.lane import Lane
 from proxy.rules import rulebook
 from proxy.stores.memory import MemoryStore
@@ -238,6 +240,30 @@ async def test_a_write_makes_the_shortcut_useless_before_the_writer_hears_of_it(
     await proxy.request("PUT", ISSUE, json={"fields": {"summary": "changed"}})
     [answer] = await say(PLAIN)
     assert b"changed" in answer
+
+
+async def test_a_lease_that_is_read_anew_and_says_the_same_is_looked_at_once(
+    new_proxy, origin, talk, lane, monkeypatch
+):
+    origin.issue("PROJ-1", "wanted")
+    proxy = await new_proxy(clock=lambda: UNIX)
+    say = await talk(proxy)
+    for _ in range(4):
+        await say(PLAIN)
+    [tenant] = proxy.running.app.tenants.all
+    known = tenant.journey._crew.leases._known
+    [(credential, lease)] = known.items()
+    known[credential] = replace(lease)  # as another process's would come from the store
+    decisions, glance = [], Journey.glance
+
+    def counted(self, question):
+        decisions.append(question)
+        return glance(self, question)
+
+    monkeypatch.setattr(Journey, "glance", counted)
+    for _ in range(4):
+        await say(PLAIN)
+    assert len(decisions) == 1
 
 
 async def test_a_caller_whom_jira_no_longer_accepts_loses_the_lane(new_proxy, origin, talk, lane):
