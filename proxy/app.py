@@ -361,10 +361,12 @@ class App:
         metrics = self.metrics
 
         def spent(type_: str, account: Account) -> None:
-            metrics.saved.labels(tenant, type_).inc(account.saved)
-            metrics.calls.labels(tenant, type_).inc(account.calls)
-            metrics.points.labels(tenant, type_).inc(account.points)
-            self.tally.points(tenant, type_, account.points)
+            if account.saved:
+                metrics.saved.labels(tenant, type_).inc(account.saved)
+            if account.points:
+                metrics.calls.labels(tenant, type_).inc(account.calls)
+                metrics.points.labels(tenant, type_).inc(account.points)
+                self.tally.points(tenant, type_, account.points)
 
         return spent
 
