@@ -31,29 +31,6 @@ _AT_ONCE = 4096  # bytes; POSIX promises 512, Linux gives this, and lines are AS
 _ORDER = ("tenant", "type", "caller", "age", "upstream_ms", "bytes", "request_id", "trace_id", "event", "outcome")
 
 
-class Alike:
-    """Answers that are counted together: how many `seconds` each took that was not told yet.
-
-    For so many of these seconds Jira was `waited` for, by those for whose sake it was asked. `saved` is to be told how
-    many answers there were.
-    """
-
-    __slots__ = ("__weakref__", "notes", "saved", "seconds", "waited", "why")
-
-    def __init__(self, why: Why, notes: Notes, saved: Callable[[int], None] | None) -> None:
-        self.why = why
-        self.notes = notes
-        self.saved = saved
-        self.seconds: list[float] = []
-        self.waited: list[float] = []
-
-    def taken(self) -> tuple[list[float], list[float]]:
-        """Take what was not told yet."""
-        taken = self.seconds, self.waited
-        self.seconds, self.waited = [], []
-        return taken
-
-
 class Again:
     """An answer that is given again and again: what is told of it each time, but for when, how old and how fast.
 

@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 GZIP, IDENTITY = "gzip", "identity"
 _NOT_MODIFIED = 304
+BODILESS = frozenset({204, _NOT_MODIFIED})
+"""Statuses of answers that have no body."""
 _FASTEST = 1
 LONG_WORK = 256 * 1024
 """From how many bytes on a body is coded and decoded in a thread: it takes milliseconds."""

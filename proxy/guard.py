@@ -5,7 +5,6 @@ What is done with a request is not known here.
 
 import asyncio
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, cast
 
 from aiohttp import web
@@ -17,7 +16,7 @@ from proxy.framing import Bounds, Framing
 from proxy.notes import Answered, Notes
 from proxy.record import Recorder
 from proxy.refusals import Refusal, refusal_of
-from proxy.responses import Farewell, headers_of
+from proxy.responses import Farewell, headers_of, status_line
 
 LINGER = 2.0
 """Seconds for which a connection is still read after the last word on it."""
@@ -133,6 +132,6 @@ def _spoken(refusal: Refusal) -> bytes:
     """Spell an answer for a client of whom no request has been read."""
     answer = refusal.answer()
     headers = [*headers_of(answer).items(), ("Content-Length", str(len(answer.body))), ("Connection", "close")]
-    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
+    lines = [status_line(answer.status)]
     lines += [f"{name}: {value}" for name, value in headers]
     return "\r\n".join([*lines, "", ""]).encode() + answer.body

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from weakref import WeakValueDictionary
 
 from policies.model import Why
-from proxy.access import AccessLog, Again, Alike
+from proxy.access import AccessLog, Again
 from proxy.metrics import Metrics
 from proxy.notes import Answered, Notes
 from proxy.tally import Tally
@@ -13,6 +13,29 @@ from proxy.tracing import Tracing
 
 SOON = 0.25
 """Seconds after which answers are counted: counting many at once costs each of them less."""
+
+
+class Alike:
+    """Answers that are counted together: how many `seconds` each took that was not told yet.
+
+    For so many of these seconds Jira was `waited` for, by those for whose sake it was asked. `saved` is to be told how
+    many answers there were.
+    """
+
+    __slots__ = ("__weakref__", "notes", "saved", "seconds", "waited", "why")
+
+    def __init__(self, why: Why, notes: Notes, saved: Callable[[int], None] | None) -> None:
+        self.why = why
+        self.notes = notes
+        self.saved = saved
+        self.seconds: list[float] = []
+        self.waited: list[float] = []
+
+    def taken(self) -> tuple[list[float], list[float]]:
+        """Take what was not told yet."""
+        taken = self.seconds, self.waited
+        self.seconds, self.waited = [], []
+        return taken
 
 
 class Recorder:

@@ -12,6 +12,7 @@ from policies.cachestatus import cache_status
 from policies.calls import Call
 from policies.model import Why
 from proxy.answers import (
+    BODILESS,
     GZIP,
     IDENTITY,
     Answer,
@@ -34,7 +35,6 @@ _PIECE = 256 * 1024
 _REPLACED = frozenset(
     {"host", "expect", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-jira-cache", "x-request-id"}
 )
-_BODILESS = frozenset({204, 304})
 _REST = "/rest/"
 _ACCEPTED = "accept-encoding"
 _KNOWN = frozenset({"", GZIP, IDENTITY})
@@ -102,7 +102,7 @@ def _legible(headers: list[tuple[str, str]], accepted: str) -> list[tuple[str, s
 def _may_hold_links(reply: Reply, incoming: Incoming) -> bool:
     headers = reply.headers
     return (
-        reply.status not in _BODILESS
+        reply.status not in BODILESS
         and incoming.request.path.startswith(_REST)
         and is_json_answer(headers.get("content-type", ""))
         and "content-range" not in headers

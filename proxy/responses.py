@@ -9,13 +9,17 @@ from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
-from proxy.answers import Answer, Whole
+from proxy.answers import BODILESS, Answer, Whole
 
 REQUEST_ID = "X-Request-Id"
 
 _NAME = "jira-cache"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
-_BODILESS = frozenset({204, 304})
+
+
+def status_line(status: int) -> str:
+    """Spell the first line of an answer; a status that HTTP does not know has no phrase."""
+    return f"HTTP/1.1 {status} {_PHRASES.get(status, '')}"
 
 
 class Lingering(Protocol):
@@ -57,7 +61,7 @@ class Prompt:
         if self.prepared:
             return
         self._writer = writer = cast("StreamWriter", request.writer)
-        await writer.write_headers(f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, '')}", self._headers)
+        await writer.write_headers(status_line(self.status), self._headers)
         self.prepared = True
         with suppress(ConnectionError):  # the client has gone; there is nobody left to tell
             await writer.write(self._body, drain=False)
@@ -81,7 +85,7 @@ def whole(answer: Whole, request: web.BaseRequest, request_id: str | None) -> we
 
 def _has_body(answer: Whole, request: web.BaseRequest) -> bool:
     """Tell whether a body is to be sent, and is what the answer's length measures."""
-    return bool(answer.body) and answer.status not in _BODILESS and request.method != hdrs.METH_HEAD
+    return bool(answer.body) and answer.status not in BODILESS and request.method != hdrs.METH_HEAD
 
 
 def headers_of(answer: Answer, request_id: str | None = None) -> CIMultiDict[str]:

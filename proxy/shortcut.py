@@ -10,12 +10,12 @@ from policies.calls import client
 from policies.decide import age_of
 from policies.model import Fence
 from proxy import wire
-from proxy.access import Again, Alike
+from proxy.access import Again
 from proxy.answers import Rendered
 from proxy.journey import Ground, Journey, Standing
 from proxy.notes import Answered, Notes
 from proxy.question import Question
-from proxy.record import Recorder
+from proxy.record import Alike, Recorder
 
 
 class Shortcut:

@@ -1,10 +1,8 @@
 """The head of an answer as bytes, for answers that are given again and again."""
 
-from http import HTTPStatus
-
 from policies.validation import NOT_MODIFIED
 from proxy.answers import Whole
-from proxy.responses import headers_of
+from proxy.responses import headers_of, status_line
 
 
 def template(answer: Whole, request_id: str | None, ttl: int) -> bytes | None:
@@ -17,7 +15,7 @@ def template(answer: Whole, request_id: str | None, ttl: int) -> bytes | None:
         return None
     if answer.status != NOT_MODIFIED:
         headers["Content-Length"] = str(len(answer.body))
-    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
+    lines = [status_line(answer.status)]
     lines += [f"{name}: {_with_places(name, value, ttl)}" for name, value in headers.items()]
     text = "\r\n".join([*lines, "Date: %s", "", ""])
     return text.encode() if text.isascii() else None
