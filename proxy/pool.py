@@ -11,14 +11,13 @@ from typing import Protocol, cast
 
 import aiohttp
 from aiohttp import hdrs
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage, StreamWriter
 from aiohttp.streams import StreamReader
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 from yarl import URL
 
-from proxy.replies import LARGEST_HEAD, Connector
+from proxy.replies import LARGEST_HEAD, Connector, Replies, Whole
 from proxy.schema import Timeouts
 
 Body = bytes | AsyncIterator[bytes] | None
@@ -59,7 +58,7 @@ class Pool:
         self._prefix = base if absolute else URL(base).raw_path.rstrip("/")
         self._opening: aiohttp.ClientRequest | None = None
 
-    async def send(self, method: str, target: str, headers: CIMultiDict[str], body: Body) -> Answer:
+    async def send(self, method: str, target: str, headers: CIMultiDict[str], body: Body) -> Answer | Whole:
         """Send a request; return when the head of its answer is here. Raises aiohttp's errors and OSError.
 
         `target` is the raw path and query below the base, kept to the byte.
@@ -74,12 +73,12 @@ class Pool:
             connection.close()
             raise
 
-    async def _ask(self, method: str, target: str, headers: CIMultiDict[str]) -> Answer:
+    async def _ask(self, method: str, target: str, headers: CIMultiDict[str]) -> Answer | Whole:
         """Send a request that has no body: what aiohttp is ready for besides took a sixth of the CPU of a miss."""
         opening = self._opening = self._opening or self._request("GET", "/", CIMultiDict(), None)
         connection = await self._connected(opening)
         try:
-            protocol = self._expecting(connection, method)
+            protocol = self._expecting(connection, method, takes_whole=True)
             sent = CIMultiDict(opening.headers)  # our host, and what the outbound proxy wants to know
             sent.extend(headers)
             if self._connector.force_close:
@@ -88,10 +87,14 @@ class Pool:
             await writer.write_headers(f"{method} {self._prefix}{target} HTTP/1.1", sent)
             protocol.start_timeout()
             writer.set_eof()
-            return _Answer(connection, *await protocol.read())
+            said = await protocol.read()
         except BaseException:
             connection.close()
             raise
+        if not isinstance(said, Whole):
+            return _Answer(connection, *said)
+        connection.release()
+        return said
 
     def _request(self, method: str, target: str, headers: CIMultiDict[str], body: Body) -> aiohttp.ClientRequest:
         return aiohttp.ClientRequest(
@@ -120,10 +123,11 @@ class Pool:
             response.close()
             raise
 
-    def _expecting(self, connection: Connection, method: str) -> ResponseHandler:
+    def _expecting(self, connection: Connection, method: str, *, takes_whole: bool = False) -> Replies:
         """Make a connection ready for the answer to a request."""
-        protocol = cast("ResponseHandler", connection.protocol)
+        protocol = cast("Replies", connection.protocol)
         protocol.set_response_params(
+            takes_whole=takes_whole,
             skip_payload=method == "HEAD",
             read_until_eof=True,
             auto_decompress=False,

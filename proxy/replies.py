@@ -2,13 +2,16 @@
 
 aiohttp forgives servers much: bare line feeds, folded lines, control characters, codings nobody asked for. Two readers
 may see other ends in that, and what follows an end would be taken for the answer to somebody else's question.
+
+Most answers are small, tell their length and come whole. Such a one is taken as it stands: a parser, a stream and an
+alarm for each would cost more than all that is left to do then.
 """
 
 import asyncio
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -30,6 +33,20 @@ _BARE_FEED = re.compile(rb"(?<!\r)\n")
 _CODING = re.compile(rb"^transfer-encoding:[\t ]*(.*?)[\t ]*\r$", re.IGNORECASE | re.MULTILINE)
 _SWITCHING = 101
 
+# Where one of these is said there is more to the end of an answer than its length.
+_NOT_PLAIN = re.compile(rb"\A.{7}0|\r\ntransfer-encoding:|connection", re.IGNORECASE)
+_BODILESS = frozenset({204, 304})
+_LENGTHS = re.compile(rb"^content-length:[\t ]*(.*?)[\t ]*\r$", re.IGNORECASE | re.MULTILINE)
+_LENGTH = re.compile(rb"[0-9]{1,9}")
+
+
+class Whole(NamedTuple):
+    """An answer that came whole, in one piece."""
+
+    status: int
+    pairs: list[tuple[str, str]]
+    body: bytes
+
 
 class Replies(ResponseHandler):
     """A connection to Jira. aiohttp hears of an answer when its head has come whole and is as it should be."""
@@ -39,10 +56,17 @@ class Replies(ResponseHandler):
         self._awaited = False  # a request was sent, and its answer has not come whole
         self._head: bytearray | None = None  # of that answer, until it has come whole
         self._interim = 0
+        self._takes_whole = False
+        self._params: dict[str, Any] = {}
 
-    def set_response_params(self, **params: Any) -> None:
+    def set_response_params(self, *, takes_whole: bool = False, **params: Any) -> None:
+        """Await an answer. Who `takes_whole` may read a Whole in the place of aiohttp's message and its payload.
+
+        aiohttp itself calls this before it asks an outbound proxy for a tunnel.
+        """
         self._awaited, self._head, self._interim = True, bytearray(), 0
-        super().set_response_params(**params)
+        self._takes_whole, self._params = takes_whole and not params.get("skip_payload"), params
+        self.read_timeout = params.get("read_timeout")
 
     def data_received(self, data: bytes) -> None:
         if not self._awaited:
@@ -57,6 +81,12 @@ class Replies(ResponseHandler):
                 return
             if not data:
                 return
+            if self._takes_whole and (whole := as_whole(data)) is not None:
+                self._awaited = False
+                self._drop_timeout()
+                self.feed_data(whole)  # type: ignore[arg-type] # for who takes it
+                return
+            super().set_response_params(**self._params)
         super().data_received(data)
         if self._payload is not None and self._payload.is_eof():
             self._awaited = False
@@ -104,6 +134,20 @@ def checked(head: bytes) -> int:
     if codings and (codings != [b"chunked"] or match["minor"] == b"0"):
         raise HttpProcessingError(message="the body is coded in a way that was not asked for")
     return int(match["status"])
+
+
+def as_whole(data: bytes) -> Whole | None:
+    """Read an answer whose head was checked, if it is plain where it ends, and that is where the data end."""
+    end = data.index(_END)
+    head, body = data[: end + 2], data[end + len(_END) :]
+    lengths, status = _LENGTHS.findall(head), int(head[9:12])
+    if len(lengths) != 1 or status in _BODILESS or _NOT_PLAIN.search(head):
+        return None
+    if not _LENGTH.fullmatch(lengths[0]) or int(lengths[0]) != len(body):
+        return None
+    lines = head.decode("utf-8", "surrogateescape").split("\r\n")[1:-1]
+    pairs = [(name, value.strip(" \t")) for name, _, value in (line.partition(":") for line in lines)]
+    return Whole(status, pairs, body)
 
 
 class Connector(aiohttp.TCPConnector):

@@ -12,13 +12,14 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import StreamReader
 from multidict import CIMultiDict
 from yarl import URL
 
 from proxy.errors import ConfigError, UpstreamError
 from proxy.pool import Answer, Body, Pool
 from proxy.refusals import RefusedError
-from proxy.replies import Connector
+from proxy.replies import Connector, Whole
 from proxy.schema import Timeouts
 from proxy.tracing import Tracing
 
@@ -37,27 +38,28 @@ class Reply:
     `headers` have lower-case names, repeated ones joined as RFC 9110 section 5.3 says.
     """
 
-    def __init__(self, response: Answer) -> None:
-        self._response = response
-        self.status = response.status
-        self.pairs = texts(response.headers.items())
+    def __init__(self, answer: Answer | Whole) -> None:
+        self._answer = answer
+        self._unread = answer.body if isinstance(answer, Whole) else b""
+        self.status = answer.status
+        self.pairs = texts(answer.pairs if isinstance(answer, Whole) else answer.headers.items())
         self.headers = joined(self.pairs)
 
     async def read(self, limit: int) -> tuple[bytes, bool]:
-        """Read at most the first bytes past `limit`; tell whether that was the whole body."""
-        content = self._response.content
-        if content.is_eof() and content.exception() is None and content.total_bytes <= limit:
-            return content.read_nowait(), True
+        """Read up to a little past `limit`; tell whether that was the whole body."""
+        if isinstance(self._answer, Whole):
+            body, self._unread = self._unread, b""
+            return body, len(body) <= limit
         taken = bytearray()
         try:
-            whole = await self._read_into(taken, limit)
+            whole = await self._read_into(taken, limit, self._answer.content)
             return bytes(taken), whole
         finally:
             taken.clear()  # else what came of an answer that broke off lives on with the error (proxy.garbage)
 
-    async def _read_into(self, taken: bytearray, limit: int) -> bool:
+    async def _read_into(self, taken: bytearray, limit: int, content: StreamReader) -> bool:
         with _translated():
-            while chunk := await self._response.content.read(_CHUNK):
+            while chunk := await content.read(_CHUNK):
                 taken += chunk
                 if len(taken) > limit:
                     return False
@@ -65,16 +67,22 @@ class Reply:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Read on, piece by piece; a body that ends before its announced length raises UpstreamError."""
+        if isinstance(self._answer, Whole):
+            if self._unread:
+                yield self._unread
+            return
         with _translated():
-            async for chunk in self._response.content.iter_chunked(_CHUNK):
+            async for chunk in self._answer.content.iter_chunked(_CHUNK):
                 yield chunk
 
     def close(self) -> None:
         """Let go of the connection; one that was read to the end is used again."""
-        if self._response.content.at_eof():
-            self._response.release()
+        if isinstance(self._answer, Whole):
+            return
+        if self._answer.content.at_eof():
+            self._answer.release()
         else:
-            self._response.close()
+            self._answer.close()
 
 
 class Upstream:

@@ -297,6 +297,33 @@ async def test_jira_may_be_vouched_for_by_an_authority_of_ones_own(new_proxy, se
     assert (await proxy.get(PAGE)).body == b"secret"
 
 
+async def test_jira_is_asked_through_a_tunnel_of_the_outbound_proxy(
+    new_proxy, new_bytes_origin, secure_origin, authority, tmp_path
+):
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(file)
+    asked = []
+
+    async def tunnel(reader, writer):
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
+        there = await asyncio.open_connection("127.0.0.1", int(secure_origin.rpartition(":")[2]))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(poured(reader, there[1]), poured(there[0], writer))
+
+    url = await new_bytes_origin(tunnel)
+    proxy = await new_proxy(
+        {"HTTPS_PROXY": url}, tenants={"default": {"upstream": secure_origin, "ca_file": str(file)}}
+    )
+    assert (await proxy.get(PAGE)).body == b"secret"
+    assert asked == [f"CONNECT {secure_origin.removeprefix('https://')} HTTP/1.1".encode()]
+
+
+async def poured(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+
+
 @KINDS
 @pytest.mark.parametrize("other", [True, False], ids=["another authority", "the system's"])
 async def test_a_jira_that_nobody_vouches_for_is_not_spoken_to(new_proxy, secure_origin, tmp_path, path, other):
