@@ -8,18 +8,21 @@ import asyncio
 import sys
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Coroutine, Generator
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-def started(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """Start a task, and return when it has come to where it has to wait for the first time, or to its end."""
+def started(work: Coroutine[Any, Any, T], context: Context | None = None) -> asyncio.Task[T]:
+    """Start a task, and return when it has come to where it has to wait for the first time, or to its end.
+
+    It runs in a copy of the context that it is started in, unless it is given another one.
+    """
     loop = asyncio.get_running_loop()
     if sys.version_info >= (3, 12):
-        return asyncio.Task(work, loop=loop, eager_start=True)
-    context = copy_context()
+        return asyncio.Task(work, loop=loop, eager_start=True, context=context)
+    context = context or copy_context()
     begun = _Begun(work)
     task: asyncio.Task[T] = asyncio.Task(begun, loop=loop, context=context)
     before = asyncio.current_task(loop)

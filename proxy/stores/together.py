@@ -5,10 +5,11 @@ Redis answers a hundred look-ups in hardly more time than one: what is dear is t
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextvars import Context
 from itertools import islice
 from typing import Generic, TypeVar
 
-from proxy.stores.tasks import begin
+from proxy.eager import started
 
 Q = TypeVar("Q", bound=Hashable)
 A = TypeVar("A")
@@ -54,7 +55,7 @@ class Together(Generic[Q, A]):
         self._departing = False
         while self._waiting and len(self._trips) < TRIPS:
             taken = {question: self._waiting.pop(question) for question in tuple(islice(self._waiting, MOST))}
-            trip = begin(self._travel(taken))
+            trip = started(self._travel(taken), Context())
             self._trips.add(trip)
             trip.add_done_callback(self._arrived)
 
