@@ -81,7 +81,8 @@ Written by `make bench`; run it on a machine of yours. Servers are processes on 
 are on another. CPU is the kernel's count for all threads of a server, so what the load costs is not in it. Ratios are
 medians over rounds in which the servers take turns. `x nginx` is beside nginx as Debian configures it, with a
 `proxy_cache` on tmpfs; the tuned one has an `open_file_cache` and no `sendfile`, which is cheapest for bodies of this
-size. All servers keep answers apart by Authorization, and none writes an access log.
+size. All servers keep answers apart by Authorization, and none writes an access log. Only in the herd of several
+processes do these share all cores; load, origin and Redis, which others have elsewhere, come first there (`nice`).
 """
 
 

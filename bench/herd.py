@@ -10,6 +10,10 @@ from bench.peers import Server
 from bench.tables import Table
 
 DELAY, CALLERS, TIMES, PROCESSES = 0.3, 100, 3, 3
+GIVE_WAY = 15
+"""How nice the instances that share a Redis are: they run on all cores there are, and Jira, Redis and the load come
+first there, for in life these have machines of their own, and do not wait until three proxies have read all questions.
+"""
 
 
 def measure() -> Iterator[Table]:
@@ -18,7 +22,10 @@ def measure() -> Iterator[Table]:
         folder, jira = stack.enter_context(peers.tmpfs()), stack.enter_context(peers.origin(DELAY))
         one = stack.enter_context(peers.jira_cache(folder, jira))
         redis = stack.enter_context(peers.redis_server(folder))
-        three = [stack.enter_context(peers.jira_cache(folder, jira, redis=redis, core=None)) for _ in range(PROCESSES)]
+        three = [
+            stack.enter_context(peers.jira_cache(folder, jira, redis=redis, core=None, nice=GIVE_WAY))
+            for _ in range(PROCESSES)
+        ]
         herds: dict[str, Sequence[Server]] = {
             "jira-cache, one process": [one],
             f"jira-cache, {PROCESSES} processes on one Redis": three,

@@ -123,6 +123,7 @@ def jira_cache(
     redis: Server | None = None,
     store: Mapping[str, Any] | None = None,
     core: int | None = SERVERS_CORE,
+    nice: int = 0,
 ) -> Iterator[Server]:
     """Run `jira-cache serve` before `jira`, with a `store` section; over Redis where there is one."""
     port, admin = free_port(), free_port()
@@ -139,7 +140,7 @@ def jira_cache(
     file = folder / f"jira-cache-{port}.yaml"
     file.write_text(yaml.safe_dump(settings))
     command = [sys.executable, "-m", "proxy", "serve", "--config", str(file)]
-    with running(command, ready=lambda: accepts(port), core=core, environ={}) as process:
+    with running(command, ready=lambda: accepts(port), core=core, environ={}, nice=nice) as process:
         yield Server(name, process, port, redis.process if redis else None, admin)
 
 
