@@ -18,7 +18,7 @@ from policies.addressed import addressed
 from policies.callers import Anonymous, Caller, Credentialed, Untrackable, lock, partition
 from policies.calls import call_of, client
 from policies.decide import Decision, Fetch, Forward, Refuse, Serve, age_of, decide, in_force, lifetime, stands_until
-from policies.directives import asked
+from policies.directives import NOTHING, asked
 from policies.http_freshness import ruling
 from policies.model import Entry, Fence, Freshness, Live, Lookup, Match, Pass, Policy, Read, Request, Why, Write
 from policies.outcome import is_settled
@@ -36,7 +36,7 @@ from proxy.question import Question
 from proxy.ratelimit import RateLimit
 from proxy.stores import Store
 from proxy.stores.tasks import finish
-from proxy.trip import Travel, Trip, itself
+from proxy.trip import Told, Travel, Trip, itself
 from proxy.watch import Watch
 
 _TOO_LARGE_REMEMBERED = 10_000
@@ -98,18 +98,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How it went so far: how many trips were waited for in `vain`, and whether the question has to go `apart`.
-
-    `seen` is what the store held under `key` when another process's trip was over, looked up for all who waited.
-    """
+    """How it went so far: how many trips were waited for in `vain`, and whether the question has to go `apart`."""
 
     vain: int = 0
     apart: bool = False
-    key: str | None = None
-    seen: Lookup | None = None
 
-    def again(self, key: str | None = None, seen: Lookup | None = None) -> "Attempt":
-        return Attempt(self.vain + 1, self.apart, key, seen)
+    def again(self) -> "Attempt":
+        return Attempt(self.vain + 1, self.apart)
 
     def alone(self) -> "Attempt":
         return Attempt(_PATIENCE, self.apart)
@@ -270,7 +265,7 @@ class Journey:
                 return await self._forward(incoming, read, caller, Why.UNREADABLE_BODY)
             if question.key in self._too_large:
                 return await self._forward(incoming, read, caller, Why.TOO_LARGE)
-            question, found = await self._look_up(question, live, attempt)
+            question, found = await self._look_up(question, live, self._claim(question, attempt))
             attempt = await self._act(incoming, question, found, attempt)
         return attempt
 
@@ -286,26 +281,35 @@ class Journey:
             return None
         if question.lock(question.account):
             return Sealed()
-        question, found = await self._look_up(question, None, Attempt())
+        question, found = await self._look_up(question, None)
         left = None if found.entry is None else self._left(question, found.entry)
         return Foreseen(question, self._decide(question, found, draw=self._crew.draw()), found.entry, found.alive, left)
 
-    async def _look_up(self, question: Question, live: Live | None, attempt: Attempt) -> tuple[Question, Lookup]:
+    def _claim(self, question: Question, attempt: Attempt) -> str:
+        """Name the trip that is to be claimed with the look-up ("" for none): surely made where nothing is found."""
+        request, policy = question.request, question.read.policy
+        is_sure = (
+            policy.freshness is not Freshness.ORIGIN  # else a variant may be found
+            and asked(request, policy.directives) == NOTHING
+            and "range" not in request.headers
+            and not attempt.vain
+        )
+        return question.flight if is_sure and question.flight not in self._flights else ""
+
+    async def _look_up(self, question: Question, live: Live | None, claim: str = "") -> tuple[Question, Lookup]:
         """Look the answer up, or a variant of it if it was chosen by headers that say another thing here."""
-        found = await self._find(question, live, attempt)
+        found = await self._find(question, live, claim)
         if found.entry is None or found.entry.origin is None or self._selects(question, found.entry):
             return question, found
         variant = f".{vary.selection(found.entry.origin.vary, question.request.headers, self._crew.secret)}"
         question = replace(question, key=question.key + variant, variant=variant)
-        found = await self._find(question, live, attempt)
+        found = await self._find(question, live)
         if found.entry is not None and not self._selects(question, found.entry):
             found = replace(found, entry=None)
         return question, found
 
-    async def _find(self, question: Question, live: Live | None, attempt: Attempt) -> Lookup:
-        if attempt.seen is not None and attempt.key == question.key:
-            return attempt.seen
-        return await self._crew.store.read(question.key, live, question.lock(question.account))
+    async def _find(self, question: Question, live: Live | None, claim: str = "") -> Lookup:
+        return await self._crew.store.read(question.key, live, question.lock(question.account), claim)
 
     def _selects(self, question: Question, entry: Entry) -> bool:
         return vary.selects(entry.origin, question.request.headers, self._crew.secret)
@@ -345,8 +349,10 @@ class Journey:
             return question
         return replace(question, lock=partial(lock, request, read.policy.scope, caller, self._crew.secret))
 
-    async def _act(self, incoming: Incoming, question: Question, found: Lookup, attempt: Attempt) -> Answer | Attempt:
-        """Do what was decided, which may be to look again."""
+    async def _act(
+        self, incoming: Incoming, question: Question, found: Lookup, attempt: Attempt, told: Told | None = None
+    ) -> Answer | Attempt:
+        """Do what was decided, which may be to look again. `told` is what others were told who have it from there."""
         decision = self._decide(question, found, draw=self._crew.draw())
         match decision:
             case Serve(entry, why, refresh):
@@ -354,7 +360,10 @@ class Journey:
                     self._in_background(self._refresh(replace(question, background=True), found.fence))
                 self.saved(question)
                 incoming.notes.age = age_of(entry.stored, self._crew.clock())
-                whole = await self._serve(question, entry, Sending(why, self._left(question, entry)))
+                sending = Sending(why, self._left(question, entry))
+                if told is not None:
+                    return await self._shared(question, told, entry, sending)
+                whole = await self._serve(question, entry, sending)
                 return replace(whole, question=question) if self._may_repeat(question) else whole
             case Fetch():
                 fence = await self._forced(question, found) if decision.why is Why.REFRESH else found.fence
@@ -420,7 +429,7 @@ class Journey:
             return attempt.again()
         trip = boarded.landing
         if trip.seen is not None:
-            return attempt.again(trip.key, trip.seen)
+            return await self._seen(incoming, question, trip.seen, attempt.again(), trip.told)
         if not trip.suits(question.caller):
             return Attempt(attempt.vain, apart=True)
         if not boarded.led and not self._may_share(question, trip):
@@ -436,6 +445,18 @@ class Journey:
         if isinstance(trip.settlement, StandIn):
             incoming.notes.age = age_of(trip.settlement.entry.stored, self._crew.clock())
         return await self._arrived(question, fetch, trip, led=boarded.led)
+
+    async def _seen(
+        self, incoming: Incoming, question: Question, seen: Lookup, attempt: Attempt, told: Told
+    ) -> Answer | Attempt:
+        """Act by what was `seen` when another process was back.
+
+        Unless that trip was to tell whose question this is, or Jira has not accepted the caller any more meanwhile.
+        """
+        allowed = question.leased and _allows(self._lease_at_hand(question), question)
+        if allowed and seen.alive and seen.entry is not None and self._selects(question, seen.entry):
+            return await self._act(incoming, question, seen, attempt, told)
+        return attempt
 
     def _may_share(self, question: Question, trip: Trip) -> bool:
         """Tell whether a passenger may have the trip's answer.
@@ -469,7 +490,7 @@ class Journey:
             case Keep() if trip.entry is not None and trip.fetched is not None:
                 sending = Sending(fetch.why, self._left(question, trip.entry), trip.fetched.said, trip.alive, not led)
                 if not led:
-                    return await self._shared(question, trip, trip.entry, sending)
+                    return await self._shared(question, trip.told, trip.entry, sending)
                 private = answers.private(trip.fetched.pairs, trip.entry, question.site)
                 return await self._serve(question, trip.entry, replace(sending, private=private))
             case Relay(why) if trip.fetched is not None:
@@ -477,14 +498,14 @@ class Journey:
             case _:
                 raise AssertionError(f"a trip that landed without an answer: {trip.settlement}")
 
-    async def _shared(self, question: Question, trip: Trip, entry: Entry, sending: Sending) -> Whole:
+    async def _shared(self, question: Question, told: Told, entry: Entry, sending: Sending) -> Whole:
         """Answer a passenger, in the words that others were told who said the same in the same second."""
         said = question.request.headers
         alike = id(said), question.site, sending.why, math.floor(sending.ttl)
-        told = trip.told.get(alike)
-        if told is None:
-            told = trip.told[alike] = said, await self._serve(question, entry, sending)
-        return told[1]
+        words = told.get(alike)
+        if words is None:
+            words = told[alike] = said, await self._serve(question, entry, sending)
+        return words[1]
 
     async def _refresh(self, question: Question, fence: Fence | None) -> None:
         with suppress(UpstreamError, Missed):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import chain
-from typing import NamedTuple, assert_never
+from typing import NamedTuple, TypeAlias, assert_never
 
 from policies import canon, login, validation, vary
 from policies.callers import Anonymous, Audience, Credentialed, audience, keyed_hash, partition
@@ -35,7 +35,7 @@ from proxy.leases import Leases
 from proxy.packing import Packed, Packer, unpacked
 from proxy.question import Question
 from proxy.recent import Recent
-from proxy.stores import Landings, Store
+from proxy.stores import CLAIMED_FOR, Landings, Store
 from proxy.upstream import Reply, joined
 
 # Conditions and ranges are about our answers, not Jira's; hosts the client called us by must not get into a body that
@@ -64,11 +64,11 @@ _NOT_ASKED_OF_JIRA = frozenset(
     }
 )
 
-# Seconds for which a process may claim a question. Should it die on the way, the others wait no longer than this;
-# a trip that takes longer costs one more call from each of them.
-_CLAIM = 3.0
-
 _PSEUDONYMS = 1024  # accounts whose hashes are remembered
+
+
+Told: TypeAlias = dict[tuple[object, ...], tuple[Mapping[str, str], Whole]]
+"""What passengers were told, by what they said and when: with the headers whose `id` stands in the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Trip(Landing):
     """A trip that is back: what was decided, the reply it was decided on, and the entry made of it.
 
     No settlement: there is no answer to share. Either it is too large to be read whole, and everybody has to ask for
-    themselves, or another process made the trip, and everybody has to decide anew by what was then `seen` under `key`.
+    themselves, or another process made the trip, and everybody has to decide anew by what was then `seen`.
     """
 
     settlement: Settlement | None
@@ -85,8 +85,7 @@ class Trip(Landing):
     seen: Lookup | None = None
     key: str | None = None  # where the entry is kept; it may be known to be of an account only now
     turned_away: Anonymous | Credentialed | None = None  # whom Jira did not accept: the answer is for them alone
-    # What passengers were told, by what they said and when: with the headers whose `id` stands in the name.
-    told: dict[tuple[object, ...], tuple[Mapping[str, str], Whole]] = field(default_factory=dict, compare=False)
+    told: Told = field(default_factory=dict, compare=False)
 
     def suits(self, caller: Anonymous | Credentialed) -> bool:
         """Tell whether the answer may be shared with `caller`.
@@ -140,19 +139,19 @@ class Travel:
         """
         if not claim:
             return await self._ask(question, fetch, _Departure(fence), seal)
-        if not await self._landings.claim(question.flight, _CLAIM):
-            await self._landings.wait(question.flight, _CLAIM)
+        if not await self._landings.claim(question.flight):
+            await self._landings.wait(question.flight, CLAIMED_FOR)
             seal()  # whoever asks from here on may ask for something newer than what we are about to see
             seen = await self._store.read(question.key, lock=question.lock(question.account))
-            return Trip(alive=True, settlement=None, seen=seen, key=question.key)
-        kept = False
+            return Trip(alive=True, settlement=None, seen=seen)
+        brought: str | None = None
         try:
             trip = await self._ask(question, fetch, _Departure(fence, question.flight), seal)
-            kept = trip.alive and trip.entry is not None
+            brought = trip.key if trip.alive else None
             return trip
         finally:
-            if not kept:  # else the store was told with the answer
-                await asyncio.shield(self._landings.landed(question.flight))
+            if not _lands_with(question, brought):
+                await asyncio.shield(self._landings.landed(question.flight, brought=brought is not None))
 
     async def _ask(self, question: Question, fetch: Fetch, departure: "_Departure", seal: Seal) -> Trip:
         try:
@@ -168,8 +167,11 @@ class Travel:
         seal()
         if fetched is None or verdict is None:
             return Trip(alive=True, settlement=None)
+        # The answer first: a process that knew already whose it is would not find it, and ask Jira for it again. Who
+        # waits for either is woken when there are both (_lands_with).
+        trip = await self._settled(question, fetch, departure, fetched, verdict)
         await self._learn(question.caller, verdict)
-        return await self._settled(question, fetch, departure, fetched, verdict)
+        return trip
 
     async def _answered(
         self, question: Question, call: Call, held: Entry | None
@@ -288,6 +290,8 @@ class Travel:
         fence, landing = departure
         if fence is None or key is None:
             return Trip(alive=False, settlement=settlement, fetched=fetched, entry=entry)
+        if not _lands_with(question, key):
+            landing = ""
         alive = await self._store.write(key, entry, fence, question.lock(verdict.account), landing)
         return Trip(alive=alive, settlement=settlement, fetched=fetched, entry=entry, key=key)
 
@@ -337,6 +341,11 @@ class _Departure(NamedTuple):
 
     fence: Fence | None
     landing: str = ""
+
+
+def _lands_with(question: Question, key: str | None) -> bool:
+    """Tell whether a trip has landed as soon as its answer is kept under `key`: all that who waits needs to find it."""
+    return question.leased and key == question.key
 
 
 def itself(key: str) -> str:

@@ -10,15 +10,22 @@ from typing import Protocol
 
 from policies.model import Entry, Fence, Live, Lookup, Survey
 
+CLAIMED_FOR = 3.0
+"""Seconds for which a process may claim a trip. Should it die on the way, the others wait no longer than this; a trip
+that takes longer costs one more call from each of them.
+"""
+
 
 class Store(Protocol):
     """Answers of one tenant, and the ledger of what made them old."""
 
-    async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
+    async def read(self, key: str, live: Live | None = None, lock: bytes = b"", claim: str = "") -> Lookup:
         """Look up the entry under `key`, the ledger's verdict on it, and the fence, as of one moment.
 
         In that same moment `live` is registered as a query that may have answers, unless it is. `lock` is what the
-        entry was kept with: another one finds nothing in a store that encrypts.
+        entry was kept with: another one finds nothing in a store that encrypts. Where there is no true entry, the trip
+        called `claim` is claimed in this moment too, if it can be, for whoever asks for that next (Landings): it saves
+        asking so apart. If nobody does, it is given up soon.
         """
 
     def glance(self, key: str) -> Lookup | None:
@@ -95,15 +102,15 @@ class Shelf(Protocol):
 class Landings(Protocol):
     """One trip to Jira per question among all processes that share the store."""
 
-    async def claim(self, key: str, ttl: float) -> bool:
-        """Try to become the process that makes the trip for `key`; the claim lapses after `ttl` seconds.
+    async def claim(self, key: str) -> bool:
+        """Try to become the process that makes the trip for `key`; the claim lapses after CLAIMED_FOR.
 
         Refused while another's claim stands, and where a trip has just brought an answer: whoever is refused waits, and
         looks again.
         """
 
-    async def landed(self, key: str) -> None:
-        """Give the claim up and wake whoever waits, although the trip brought no true answer into the store."""
+    async def landed(self, key: str, *, brought: bool = False) -> None:
+        """Give the claim up and wake whoever waits; tell whether the trip `brought` a true answer into the store."""
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - the bound is part of the protocol
         """Return when the trip for `key` has landed or its claim has lapsed, or after `timeout` seconds."""

@@ -8,7 +8,8 @@ What an operation answers while the backend cannot be asked errs to the safe sid
     add             True: a delivery seen twice is applied twice, which does no harm; one taken for seen would be lost
     claim, wait     granted, over: this process makes its own trip
     put             nothing
-    landed          nothing yet: it is done later, lest others wait for a trip that is over
+    landed          nothing yet: it is done later, lest others wait for a trip that is over, or for one that was claimed
+                    by a look-up whose answer never came
     postpone        StoreError: as for an invalidation, of which it is a part; it is owed
     repeat          nothing is due before it can be asked again
     drop            nothing yet: it is owed
@@ -117,8 +118,16 @@ class FailOpen:
         troubled = self._drops_owed or self._pause.is_on or self._doubted_until is not None or self._owed != self._paid
         return not troubled or self.state is State.OK
 
-    async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
-        found = await self._attempt("read", lambda: self._backend.read(key, live, lock), UNKNOWN)
+    async def read(self, key: str, live: Live | None = None, lock: bytes = b"", claim: str = "") -> Lookup:
+        async def look() -> Lookup:
+            try:
+                return await self._backend.read(key, live, lock, claim)
+            except StoreError:
+                if claim:  # which was perhaps made all the same
+                    _owe(self._landings_owed, claim)
+                raise
+
+        found = await self._attempt("read", look, UNKNOWN)
         return replace(found, alive=False) if found.alive and self._doubts() else found
 
     async def write(self, key: str, entry: Entry, fence: Fence, lock: bytes = b"", landing: str = "") -> bool:
@@ -182,11 +191,11 @@ class FailOpen:
     async def drop(self, name: str) -> None:
         await self._attempt_or_owe("drop", self._backend.drop, name, self._drops_owed)
 
-    async def claim(self, key: str, ttl: float) -> bool:
-        return await self._attempt("claim", lambda: self._backend.claim(key, ttl), otherwise=True)
+    async def claim(self, key: str) -> bool:
+        return await self._attempt("claim", lambda: self._backend.claim(key), otherwise=True)
 
-    async def landed(self, key: str) -> None:
-        await self._attempt_or_owe("landed", self._backend.landed, key, self._landings_owed)
+    async def landed(self, key: str, *, brought: bool = False) -> None:
+        await self._attempt_or_owe("landed", partial(self._backend.landed, brought=brought), key, self._landings_owed)
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
         """Wait for a landing, or until the backend fails anybody here: it may not be able to tell of the landing."""

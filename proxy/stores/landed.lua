@@ -1,2 +1,2 @@
--- KEYS: claim. ARGV: the token of the process; the channel on which waiters listen.
-land(KEYS[1], ARGV[1], ARGV[2])
+-- KEYS: claim. ARGV: what land() needs.
+land(KEYS[1], unpack(ARGV))

@@ -91,7 +91,13 @@ class MemoryStore:
         """How many answers had to make room for others so far."""
         return self._answers.evictions
 
-    async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:  # noqa: ARG002 - no dump to open
+    async def read(
+        self,
+        key: str,
+        live: Live | None = None,
+        lock: bytes = b"",  # noqa: ARG002 - there is no dump to open
+        claim: str = "",  # noqa: ARG002 - within one process flights are shared above
+    ) -> Lookup:
         if live is not None:
             self._register(live)
         return self._find(key) or Lookup(None, alive=False, fence=self._ledger.fence)
@@ -175,10 +181,10 @@ class MemoryStore:
     async def drop(self, name: str) -> None:
         self._shelf.drop(name)
 
-    async def claim(self, key: str, ttl: float) -> bool:  # noqa: ARG002 - within one process flights are shared above
+    async def claim(self, key: str) -> bool:  # noqa: ARG002 - as for read
         return True
 
-    async def landed(self, key: str) -> None:
+    async def landed(self, key: str, *, brought: bool = False) -> None:
         """Nobody waits: nobody was refused a claim."""
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it

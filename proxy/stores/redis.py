@@ -29,8 +29,9 @@ from redis.exceptions import RedisError
 
 from policies.model import Entry, Fence, Live, Lookup, Survey
 from policies.tags import Tags
-from proxy.errors import ConfigError, StoreFullError
-from proxy.stores import clients
+from proxy.errors import ConfigError, StoreError, StoreFullError
+from proxy.stores import CLAIMED_FOR, clients
+from proxy.stores.ahead import Ahead
 from proxy.stores.clients import AsyncClient, bounded
 from proxy.stores.coding import pack_head, pack_key, pack_live, unpack_entry, unpack_live
 from proxy.stores.glob import escape
@@ -72,6 +73,7 @@ class _Look(NamedTuple):
     key: str
     live: Live | None
     lock: bytes
+    claim: str
 
 
 class RedisStore:
@@ -79,6 +81,7 @@ class RedisStore:
 
     `cluster` makes the tenant the hash tag of all its names, as a Cluster needs it. `ledger_limit` is how many
     invalidated tags are remembered one by one, `live_limit` how many queries, and `live_room` how many bytes of them.
+    `claimed_for` is after how many seconds a claim lapses.
     `wakeups` is the process's subscription, to be shared by all tenants. With `sealing`, answers and queries are
     encrypted. `on_unreadable` is called for each answer that was found damaged, or could not be opened, and treated as
     absent.
@@ -93,6 +96,7 @@ class RedisStore:
         ledger_limit: int = 100_000,
         live_limit: int = 50_000,
         live_room: int = ROOM,
+        claimed_for: float = CLAIMED_FOR,
         wakeups: Wakeups | None = None,
         sealing: Sealing | None = None,
         on_unreadable: Callable[[], None] = lambda: None,
@@ -105,6 +109,8 @@ class RedisStore:
         self._limits = ledger_limit, live_limit, live_room
         self._wakeups = wakeups or Wakeups(client)
         self._token = token_hex(16)  # what this process claims with
+        self._claimed_for = _milliseconds(claimed_for)
+        self._ahead = Ahead(self._give_up)
         self._looks: Together[_Look, Lookup | None] = Together(self._read)
         self._scripts = {name: Script.load("ledger", "live", "echoes", "claims", name) for name in _OVER_THE_LEDGER}
         self._landed = Script.load("claims", "landed")
@@ -114,21 +120,30 @@ class RedisStore:
     def __repr__(self) -> str:
         return f"<RedisStore {self._prefix}>"
 
-    async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
-        look = _Look(key, live, lock)
+    async def read(self, key: str, live: Live | None = None, lock: bytes = b"", claim: str = "") -> Lookup:
+        look = _Look(key, live, lock, claim)
         try:
             with as_store_error("read"):
                 async with bounded(self._client):
                     found = await self._looks.ask(look)
         except StoreFullError:  # it may have been the query of another one that there was no room for
             found = None
-        return found or cast(Lookup, (await self._read([look]))[0])
+        return found or cast(Lookup, (await self._read([look._replace(claim="")]))[0])
 
     async def _read(self, looks: Sequence[_Look]) -> list[Lookup | None]:
         """Look up answers in one trip; None for one that has to be asked for alone."""
-        queries = [part for look in looks for part in self._registration(look.live)]
-        names = [self._prefix + look.key for look in looks]
-        incarnation, stamp, told = await self._run("read", *self._limits, *queries, names=names)
+        names = [name for look in looks for name in (self._prefix + look.key, self._claimed(look.claim))]
+        queries = [self._registration(look.live) for look in looks]
+        claims = [self._ahead.begin(look.claim) for look in looks]
+        lives = [self._claimed_for if claim else 0 for claim in claims]
+        asked = [part for query, life in zip(queries, lives, strict=True) for part in (*query, life)]
+        granted: Sequence[int] = [0] * len(looks)
+        try:
+            incarnation, stamp, told, granted = await self._run("read", *self._limits, self._token, *asked, names=names)
+        finally:
+            for look, claim, is_granted in zip(looks, claims, granted, strict=True):
+                if claim is not None:
+                    self._ahead.end(look.claim, claim, granted=bool(is_granted))
         fence = Fence(incarnation, stamp)
         return [parts and self._found(look, parts, fence) for look, parts in zip(looks, told, strict=True)]
 
@@ -180,6 +195,7 @@ class RedisStore:
 
     async def close(self) -> None:
         """Let go of the connections, also of the other tenants that share them; an unreachable server is no error."""
+        await self._ahead.close()
         await self._wakeups.close()
         with contextlib.suppress(RedisError, OSError):
             await self._client.aclose()
@@ -200,13 +216,20 @@ class RedisStore:
         with as_store_error("drop"):
             await self._client.delete(self._shelved(name))
 
-    async def claim(self, key: str, ttl: float) -> bool:
+    async def claim(self, key: str) -> bool:
+        if await self._ahead.take(key):
+            return True
         with as_store_error("claim"):
-            return bool(await self._client.set(self._claimed(key), self._token, px=_milliseconds(ttl), nx=True))
+            return bool(await self._client.set(self._claimed(key), self._token, px=self._claimed_for, nx=True))
 
-    async def landed(self, key: str) -> None:
+    async def _give_up(self, trip: str) -> None:
+        with contextlib.suppress(StoreError):  # then it lapses
+            await self.landed(trip)
+
+    async def landed(self, key: str, *, brought: bool = False) -> None:
+        marked = [_milliseconds(LANDED_FOR)] if brought else []
         with as_store_error("landed"):
-            await self._landed.run(self._client, (self._claimed(key),), self._token, CHANNEL)
+            await self._landed.run(self._client, (self._claimed(key),), self._token, CHANNEL, *marked)
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
         with as_store_error("wait"):
@@ -218,11 +241,12 @@ class RedisStore:
                     raise
 
     async def _until_landed(self, claim: str) -> None:
+        # A landing from before the claim that is waited for may be heard only now; then who waits goes by itself.
+        # Rather that, rarely, than another way to Redis after each landing.
         async with self._wakeups.hearing(claim) as woken:
-            while await self._client.get(claim) not in {None, b"landed"}:
+            while not woken.is_set() and await self._client.get(claim) not in {None, b"landed"}:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), LOOK_EVERY)
-                woken.clear()  # before the look, so that a landing after it wakes us again
 
     async def _answers(self, pattern: str) -> AsyncIterator[list[bytes]]:
         own, batch = {name.encode() for name in self._names}, []

@@ -63,10 +63,10 @@ class Tiered:
     def moment(self) -> Fence | None:
         return self._near.heard if self._tail.follow() else None
 
-    async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
+    async def read(self, key: str, live: Live | None = None, lock: bytes = b"", claim: str = "") -> Lookup:
         if found := self.glance(key):
             return found
-        found = await self._far.read(key, live, lock)
+        found = await self._far.read(key, live, lock, claim)
         if found.entry and found.alive and found.fence:
             self._near.admit(key, found.entry, found.fence)
         return found
@@ -118,11 +118,11 @@ class Tiered:
     async def drop(self, name: str) -> None:
         await self._far.drop(name)
 
-    async def claim(self, key: str, ttl: float) -> bool:
-        return await self._far.claim(key, ttl)
+    async def claim(self, key: str) -> bool:
+        return await self._far.claim(key)
 
-    async def landed(self, key: str) -> None:
-        await self._far.landed(key)
+    async def landed(self, key: str, *, brought: bool = False) -> None:
+        await self._far.landed(key, brought=brought)
 
     async def wait(self, key: str, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol has it
         await self._far.wait(key, timeout)

@@ -18,7 +18,7 @@ CHANNEL = "jira-cache:landed"
 class Wakeups:
     """Wakes tasks of this process when any process publishes what they wait for.
 
-    Hearing is a help, not a promise: whoever waits looks for itself after every wake-up, and now and then without one.
+    Hearing is a help, not a promise: whoever waits looks for itself now and then.
     """
 
     def __init__(self, client: AsyncClient) -> None:

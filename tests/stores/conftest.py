@@ -57,9 +57,9 @@ class Attentive(Tiered):
     def __init__(self, far: RedisStore, **options) -> None:
         super().__init__(far, max_bytes=1_000_000, max_lag=1.0, **options)
 
-    async def read(self, key: str, live: Live | None = None, lock: bytes = b"") -> Lookup:
+    async def read(self, key: str, live: Live | None = None, lock: bytes = b"", claim: str = "") -> Lookup:
         await self.hear()
-        return await super().read(key, live, lock)
+        return await super().read(key, live, lock, claim)
 
     async def hear(self) -> None:
         self._tail._task = self._tail._task or asyncio.get_running_loop().create_future()  # so none is started

@@ -84,7 +84,7 @@ async def store(redis_server, tenant):
 async def seconds_of_a_request(store) -> float:
     """A look-up and a trip that is claimed; a change with its survey, its echo and itself."""
     began = time.monotonic()
-    for operation in (store.get("a"), store.read(KEY), store.claim(KEY, 1)):
+    for operation in (store.get("a"), store.read(KEY), store.claim(KEY)):
         await operation
     for operation in (store.survey(None), store.postpone(["a"], [1.0]), store.invalidate(["a"])):
         with suppress(StoreError):

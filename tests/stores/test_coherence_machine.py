@@ -113,7 +113,7 @@ class Breakable(MemoryStore):
         if self.broken:
             raise StoreError("turned off")
 
-    async def read(self, key, live=None, lock=b""):
+    async def read(self, key, live=None, lock=b"", claim=""):
         self._check()
         return await super().read(key, live)
 

@@ -239,17 +239,17 @@ async def test_only_the_first_to_add_a_value_puts_it(store):
 @pytest.mark.parametrize("name", ["ledger", KEY, "", "shelf:a", f"claim:{KEY}"])
 async def test_the_shelf_the_ledger_the_claims_and_the_entries_do_not_collide(store, make_entry, name):
     await fill(store, make_entry())
-    await store.claim(KEY, 60)
+    await store.claim(KEY)
     await store.put(name, b"value", 60)
     assert (await store.read(KEY)).alive
     assert await store.get(name) == b"value"
 
 
 async def test_a_trip_can_be_claimed_and_landed_and_claimed_again(store):
-    assert await store.claim(KEY, 60)
+    assert await store.claim(KEY)
     await store.landed(KEY)
     await store.wait(KEY, 60)
-    assert await store.claim(KEY, 60)
+    assert await store.claim(KEY)
 
 
 async def test_to_land_or_wait_for_what_nobody_claimed_is_nothing(store):

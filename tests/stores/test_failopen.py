@@ -94,7 +94,7 @@ async def test_a_store_that_works_is_passed_through(store, kept, errors):
     assert not await store.add("a", b"2", 60)
     await store.drop("a")
     assert await store.get("a") is None
-    assert await store.claim(KEY, 1)
+    assert await store.claim(KEY)
     await store.landed(KEY)
     await store.wait(KEY, 1)
     await store.invalidate(["issue:PROJ-1"])
@@ -109,7 +109,7 @@ SAFE_SIDE = [
     ("put", ("a", b"", 1), None),
     ("add", ("a", b"", 1), True),
     ("drop", ("a",), None),
-    ("claim", (KEY, 1), True),
+    ("claim", (KEY,), True),
     ("landed", (KEY,), None),
     ("wait", (KEY, 1), None),
 ]
@@ -297,7 +297,7 @@ async def test_a_lease_that_could_not_be_dropped_is_dropped_before_anything_is_s
 
 
 async def test_a_landing_that_was_not_told_is_told_later_and_nothing_is_withheld_for_it(store, backend, clock, kept):
-    assert await store.claim(KEY, 600)
+    assert await store.claim(KEY)
     backend.broken.add("landed")
     await store.landed(KEY)
     backend.broken.clear()
@@ -306,6 +306,28 @@ async def test_a_landing_that_was_not_told_is_told_later_and_nothing_is_withheld
     assert (await store.read(KEY)).alive
     assert (await store.read(KEY)).alive
     assert backend.asked == ["landed", "read", "read"]
+
+
+async def test_a_claim_that_a_look_up_may_have_made_is_given_up_later(store, backend, clock):
+    backend.broken.add("read")
+    assert await store.read(KEY, claim="a trip") == NOTHING
+    assert await store.read(KEY, claim="another trip") == NOTHING  # which was not looked up at all
+    backend.broken.clear()
+    backend.asked.clear()
+    clock.now += 5
+    await store.read(KEY, claim="a trip")
+    await store.read(KEY)
+    assert backend.asked == ["landed", "read", "read"]
+
+
+async def test_a_look_up_that_claims_nothing_leaves_nothing_to_give_up(store, backend, clock):
+    backend.broken.add("read")
+    assert await store.read(KEY) == NOTHING
+    backend.broken.clear()
+    backend.asked.clear()
+    clock.now += 5
+    await store.read(KEY)
+    assert backend.asked == ["read"]
 
 
 async def test_the_names_owed_for_dropping_are_bounded(store, backend):

@@ -53,7 +53,7 @@ async def test_what_is_left_is_as_true_as_before(full):
 
 async def test_only_answers_are_forgotten(full):
     await full.put("lease:a", b"1", 60)
-    await full.claim("issue:PROJ-1:abc", 60)
+    await full.claim("issue:PROJ-1:abc")
     await full.invalidate([KEYS[2]])
     fence = (await full.read("")).fence
     await full.forget("*")

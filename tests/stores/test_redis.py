@@ -11,8 +11,10 @@ import redis.asyncio
 
 from policies.model import Fence, Live
 from proxy.errors import ConfigError, StoreError, StoreFullError
+from proxy.stores.failopen import FailOpen
 from proxy.stores.ledger import Ledger
 from proxy.stores.redis import RedisStore, connect
+from tests.clocks import Clock
 
 KEY = "issue:PROJ-1:abc"
 
@@ -22,7 +24,7 @@ async def make_store(tenant):
     made = []
 
     def make(url, name=tenant, timeout=2.0, **options):
-        made.append(RedisStore(connect(url, timeout=timeout), name, **options))
+        made.append(RedisStore(connect(url, timeout=timeout), name, claimed_for=600, **options))
         return made[-1]
 
     yield make
@@ -50,7 +52,7 @@ async def restart(server):
 async def test_the_names_in_redis_are_those_of_the_contract(store, raw, tenant, make_entry):
     await fill(store, make_entry("issue:PROJ-1"))
     await store.put("lease:a", b"1", 60)
-    await store.claim(KEY, 60)
+    await store.claim(KEY)
     names = {name.decode() async for name in raw.scan_iter(f"*{tenant}*")}
     ends = {KEY, "ledger", "changes", "shelf:lease:a", f"claim:{KEY}"}
     assert names == {f"tenant:{tenant}:{end}" for end in ends}
@@ -208,7 +210,7 @@ async def test_flushed_scripts_are_loaded_again(redis_server, make_store, make_e
             assert (await store.read(KEY)).alive
             await client.script_flush()
             await store.invalidate(["a"])
-            assert await store.claim(KEY, 60)
+            assert await store.claim(KEY)
             await client.script_flush()
             await store.landed(KEY)
 
@@ -304,7 +306,7 @@ async def every_operation_fails(store, entry, fence):
         store.put("a", b"", 1),
         store.add("a", b"", 1),
         store.drop("a"),
-        store.claim(KEY, 1),
+        store.claim(KEY),
         store.wait(KEY, 5),
     ]
     return [isinstance(e, StoreError) for e in await asyncio.gather(*operations, return_exceptions=True)]
@@ -323,7 +325,7 @@ async def test_a_redis_that_refuses_connections_is_found_out_at_the_first_use(ma
 async def test_a_redis_that_hangs_is_given_up_within_the_timeout(redis_server, make_store, make_entry):
     store = make_store(redis_server.url, timeout=0.1)
     fence = (await store.read(KEY)).fence
-    await store.claim("other", 60)
+    await store.claim("other")
     os.kill(redis_server.process.pid, signal.SIGSTOP)
     try:
         begun = monotonic()
@@ -341,15 +343,29 @@ async def test_a_claim_that_was_granted_unheard_is_given_up(redis_server, make_s
     await store.read(KEY)
     os.kill(redis_server.process.pid, signal.SIGSTOP)
     with pytest.raises(StoreError, match=r"^claim: "):
-        await store.claim(KEY, 600)
+        await store.claim(KEY)
     os.kill(redis_server.process.pid, signal.SIGCONT)
     other = make_store(redis_server.url)
-    assert not await other.claim(KEY, 600), "Redis read it when it woke up"
+    assert not await other.claim(KEY), "Redis read it when it woke up"
     await make_store(redis_server.url).landed(KEY)
-    assert not await other.claim(KEY, 600), "nobody else can give it up"
+    assert not await other.claim(KEY), "nobody else can give it up"
     store._client.patience = 2.0
     await store.landed(KEY)
-    assert await other.claim(KEY, 600)
+    assert await other.claim(KEY)
+
+
+async def test_a_claim_that_a_look_up_was_granted_unheard_is_given_up(redis_server, make_store):
+    patient, clock = make_store(redis_server.url), Clock()
+    store = FailOpen(make_store(redis_server.url, timeout=0.1), clock=clock, on_error=lambda _: None)
+    await store.read(KEY)
+    os.kill(redis_server.process.pid, signal.SIGSTOP)
+    assert (await store.read(KEY, claim=KEY)).fence is None
+    os.kill(redis_server.process.pid, signal.SIGCONT)
+    assert not await patient.claim(KEY), "Redis read it when it woke up"
+    store._backend._client.patience = 2.0
+    clock.now += 5
+    await store.get("anything")
+    assert await patient.claim(KEY)
 
 
 async def test_a_restarted_redis_is_used_again_without_an_error(redis_server, make_store):

@@ -84,7 +84,7 @@ async def test_however_many_ask_at_the_end_one_trip_is_made(start, store, origin
 
 
 async def test_of_two_instances_one_makes_the_trip(start, redis_url, origin, clock, monkeypatch):
-    monkeypatch.setattr("proxy.trip._CLAIM", 60.0)
+    monkeypatch.setattr("proxy.trip.CLAIMED_FOR", 60.0)
     proxies = [await start({"url": redis_url}, draw=0.0) for _ in range(2)]
     origin.issue("PROJ-1", "wanted")
     await proxies[0].get(ISSUE)
