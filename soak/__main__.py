@@ -22,8 +22,8 @@ from soak.load import Clients
 from soak.proxies import COUNTED, Soaked, started
 from soak.trouble import restarting
 
-WHOLE = 165.0
-"""Seconds of a whole run."""
+WHOLE = 420.0
+"""Seconds of a whole run: a fast machine fills what is bounded for two minutes and more, and that is no leak."""
 
 PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
 PLACE = re.compile(r"(?<=<!-- written by make soak -->\n).*?(?=<!-- end -->)", re.DOTALL)
