@@ -18,7 +18,7 @@ from policies.addressed import addressed
 from policies.callers import Anonymous, Caller, Credentialed, Untrackable, lock, partition
 from policies.calls import call_of, client
 from policies.decide import Decision, Fetch, Forward, Refuse, Serve, age_of, decide, in_force, lifetime, stands_until
-from policies.directives import NOTHING, asked
+from policies.directives import asked
 from policies.http_freshness import ruling
 from policies.model import Entry, Fence, Freshness, Live, Lookup, Match, Pass, Policy, Read, Request, Why, Write
 from policies.outcome import is_settled
@@ -42,6 +42,8 @@ from proxy.watch import Watch
 _TOO_LARGE_REMEMBERED = 10_000
 # Trips to wait for in vain. One after the other they take longer than asking Jira oneself.
 _PATIENCE = 3
+# What is found where there is nothing, by a store that can be asked.
+_NOTHING_KEPT = Lookup(None, alive=False, fence=Fence(0, 0))
 # What a client is told when there is no answer of Jira's.
 _STATUS = {Why.UNREACHABLE: 502, Why.TIMEOUT: 504, Why.THROTTLED: 429, Why.BREAKER_OPEN: 503, Why.QUEUE_FULL: 503}
 
@@ -287,14 +289,11 @@ class Journey:
 
     def _claim(self, question: Question, attempt: Attempt) -> str:
         """Name the trip that is to be claimed with the look-up ("" for none): surely made where nothing is found."""
-        request, policy = question.request, question.read.policy
-        is_sure = (
-            policy.freshness is not Freshness.ORIGIN  # else a variant may be found
-            and asked(request, policy.directives) == NOTHING
-            and "range" not in request.headers
-            and not attempt.vain
-        )
-        return question.flight if is_sure and question.flight not in self._flights else ""
+        flight, may_vary = question.flight, question.read.policy.freshness is Freshness.ORIGIN
+        if may_vary or attempt.vain or flight in self._flights:
+            return ""
+        decision = self._decide(question, _NOTHING_KEPT, draw=1.0)
+        return flight if isinstance(decision, Fetch) and decision.shared else ""
 
     async def _look_up(self, question: Question, live: Live | None, claim: str = "") -> tuple[Question, Lookup]:
         """Look the answer up, or a variant of it if it was chosen by headers that say another thing here."""
@@ -308,7 +307,7 @@ class Journey:
             found = replace(found, entry=None)
         return question, found
 
-    async def _find(self, question: Question, live: Live | None, claim: str = "") -> Lookup:
+    async def _find(self, question: Question, live: Live | None = None, claim: str = "") -> Lookup:
         return await self._crew.store.read(question.key, live, question.lock(question.account), claim)
 
     def _selects(self, question: Question, entry: Entry) -> bool:
@@ -384,7 +383,7 @@ class Journey:
         with suppress(StoreError):
             if found.fence is not None:
                 await self._crew.store.invalidate({itself(question.key)})
-        return (await self._crew.store.read(question.key, lock=question.lock(question.account))).fence
+        return (await self._find(question)).fence
 
     def _decide(self, question: Question, found: Lookup, *, draw: float) -> Decision:
         request, policy = question.request, self._policy(question, found.entry)
