@@ -17,7 +17,7 @@ from aiohttp.streams import StreamReader
 from multidict import CIMultiDict, CIMultiDictProxy, istr
 from yarl import URL
 
-from proxy.replies import LARGEST_HEAD, Connector, Replies, Whole
+from proxy.replies import LARGEST_HEAD, Complete, Connector, Replies
 from proxy.schema import Timeouts
 
 Body = bytes | AsyncIterator[bytes] | None
@@ -58,7 +58,7 @@ class Pool:
         self._prefix = base if absolute else URL(base).raw_path.rstrip("/")
         self._opening: aiohttp.ClientRequest | None = None
 
-    async def send(self, method: str, target: str, headers: CIMultiDict[str], body: Body) -> Answer | Whole:
+    async def send(self, method: str, target: str, headers: CIMultiDict[str], body: Body) -> Answer | Complete:
         """Send a request; return when the head of its answer is here. Raises aiohttp's errors and OSError.
 
         `target` is the raw path and query below the base, kept to the byte.
@@ -73,12 +73,12 @@ class Pool:
             connection.close()
             raise
 
-    async def _ask(self, method: str, target: str, headers: CIMultiDict[str]) -> Answer | Whole:
+    async def _ask(self, method: str, target: str, headers: CIMultiDict[str]) -> Answer | Complete:
         """Send a request that has no body: what aiohttp is ready for besides took a sixth of the CPU of a miss."""
         opening = self._opening = self._opening or self._request("GET", "/", CIMultiDict(), None)
         connection = await self._connected(opening)
         try:
-            protocol = self._expecting(connection, method, takes_whole=True)
+            protocol = self._expecting(connection, method, takes_complete=True)
             sent = CIMultiDict(opening.headers)  # our host, and what the outbound proxy wants to know
             sent.extend(headers)
             if self._connector.force_close:
@@ -91,7 +91,7 @@ class Pool:
         except BaseException:
             connection.close()
             raise
-        if not isinstance(said, Whole):
+        if not isinstance(said, Complete):
             return _Answer(connection, *said)
         connection.release()
         return said
@@ -123,11 +123,11 @@ class Pool:
             response.close()
             raise
 
-    def _expecting(self, connection: Connection, method: str, *, takes_whole: bool = False) -> Replies:
+    def _expecting(self, connection: Connection, method: str, *, takes_complete: bool = False) -> Replies:
         """Make a connection ready for the answer to a request."""
         protocol = cast("Replies", connection.protocol)
         protocol.set_response_params(
-            takes_whole=takes_whole,
+            takes_complete=takes_complete,
             skip_payload=method == "HEAD",
             read_until_eof=True,
             auto_decompress=False,

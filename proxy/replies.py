@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.helpers import EMPTY_BODY_STATUS_CODES
 from aiohttp.http_exceptions import HttpProcessingError
 
 MOST_INTERIM = 20
@@ -30,17 +31,16 @@ _HEAD = re.compile(
     rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:" + _VISIBLE + rb"\r\n)*\r\n"
 )
 _BARE_FEED = re.compile(rb"(?<!\r)\n")
-_CODING = re.compile(rb"^transfer-encoding:[\t ]*(.*?)[\t ]*\r$", re.IGNORECASE | re.MULTILINE)
+_VALUE = rb":[\t ]*(.*?)[\t ]*\r$"
+_CODINGS = re.compile(rb"^transfer-encoding" + _VALUE, re.IGNORECASE | re.MULTILINE)
+_LENGTHS = re.compile(rb"^content-length" + _VALUE, re.IGNORECASE | re.MULTILINE)
+_LENGTH = re.compile(rb"[0-9]{1,9}")
 _SWITCHING = 101
-
 # Where one of these is said there is more to the end of an answer than its length.
 _NOT_PLAIN = re.compile(rb"\A.{7}0|\r\ntransfer-encoding:|connection", re.IGNORECASE)
-_BODILESS = frozenset({204, 304})
-_LENGTHS = re.compile(rb"^content-length:[\t ]*(.*?)[\t ]*\r$", re.IGNORECASE | re.MULTILINE)
-_LENGTH = re.compile(rb"[0-9]{1,9}")
 
 
-class Whole(NamedTuple):
+class Complete(NamedTuple):
     """An answer that came whole, in one piece."""
 
     status: int
@@ -56,16 +56,16 @@ class Replies(ResponseHandler):
         self._awaited = False  # a request was sent, and its answer has not come whole
         self._head: bytearray | None = None  # of that answer, until it has come whole
         self._interim = 0
-        self._takes_whole = False
+        self._takes_complete = False
         self._params: dict[str, Any] = {}
 
-    def set_response_params(self, *, takes_whole: bool = False, **params: Any) -> None:
-        """Await an answer. Who `takes_whole` may read a Whole in the place of aiohttp's message and its payload.
+    def set_response_params(self, *, takes_complete: bool = False, **params: Any) -> None:
+        """Await an answer. Who `takes_complete` may read a Complete in the place of aiohttp's message and its payload.
 
         aiohttp itself calls this before it asks an outbound proxy for a tunnel.
         """
         self._awaited, self._head, self._interim = True, bytearray(), 0
-        self._takes_whole, self._params = takes_whole and not params.get("skip_payload"), params
+        self._takes_complete, self._params = takes_complete and not params.get("skip_payload"), params
         self.read_timeout = params.get("read_timeout")
 
     def data_received(self, data: bytes) -> None:
@@ -81,10 +81,10 @@ class Replies(ResponseHandler):
                 return
             if not data:
                 return
-            if self._takes_whole and (whole := as_whole(data)) is not None:
+            if self._takes_complete and (complete := completed(data)) is not None:
                 self._awaited = False
                 self._drop_timeout()
-                self.feed_data(whole)  # type: ignore[arg-type] # for who takes it
+                self.feed_data(complete)  # type: ignore[arg-type] # for who takes it
                 return
             super().set_response_params(**self._params)
         super().data_received(data)
@@ -129,25 +129,25 @@ def checked(head: bytes) -> int:
     match = _HEAD.fullmatch(head)
     if match is None:
         raise HttpProcessingError(message="a line of the head is not as it should be")
-    codings = [coding.lower() for coding in _CODING.findall(head)] if b"transfer-encoding" in head.lower() else []
+    codings = [coding.lower() for coding in _CODINGS.findall(head)] if b"transfer-encoding" in head.lower() else []
     # No other coding was asked for, and HTTP/1.0 knows none (RFC 9112 section 6.1).
     if codings and (codings != [b"chunked"] or match["minor"] == b"0"):
         raise HttpProcessingError(message="the body is coded in a way that was not asked for")
     return int(match["status"])
 
 
-def as_whole(data: bytes) -> Whole | None:
+def completed(data: bytes) -> Complete | None:
     """Read an answer whose head was checked, if it is plain where it ends, and that is where the data end."""
     end = data.index(_END)
     head, body = data[: end + 2], data[end + len(_END) :]
     lengths, status = _LENGTHS.findall(head), int(head[9:12])
-    if len(lengths) != 1 or status in _BODILESS or _NOT_PLAIN.search(head):
+    if len(lengths) != 1 or status in EMPTY_BODY_STATUS_CODES or _NOT_PLAIN.search(head):
         return None
     if not _LENGTH.fullmatch(lengths[0]) or int(lengths[0]) != len(body):
         return None
     lines = head.decode("utf-8", "surrogateescape").split("\r\n")[1:-1]
     pairs = [(name, value.strip(" \t")) for name, _, value in (line.partition(":") for line in lines)]
-    return Whole(status, pairs, body)
+    return Complete(status, pairs, body)
 
 
 class Connector(aiohttp.TCPConnector):

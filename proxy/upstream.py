@@ -19,7 +19,7 @@ from yarl import URL
 from proxy.errors import ConfigError, UpstreamError
 from proxy.pool import Answer, Body, Pool
 from proxy.refusals import RefusedError
-from proxy.replies import Connector, Whole
+from proxy.replies import Complete, Connector
 from proxy.schema import Timeouts
 from proxy.tracing import Tracing
 
@@ -38,16 +38,16 @@ class Reply:
     `headers` have lower-case names, repeated ones joined as RFC 9110 section 5.3 says.
     """
 
-    def __init__(self, answer: Answer | Whole) -> None:
+    def __init__(self, answer: Answer | Complete) -> None:
         self._answer = answer
-        self._unread = answer.body if isinstance(answer, Whole) else b""
+        self._unread = answer.body if isinstance(answer, Complete) else b""
         self.status = answer.status
-        self.pairs = texts(answer.pairs if isinstance(answer, Whole) else answer.headers.items())
+        self.pairs = texts(answer.pairs if isinstance(answer, Complete) else answer.headers.items())
         self.headers = joined(self.pairs)
 
     async def read(self, limit: int) -> tuple[bytes, bool]:
         """Read up to a little past `limit`; tell whether that was the whole body."""
-        if isinstance(self._answer, Whole):
+        if isinstance(self._answer, Complete):
             body, self._unread = self._unread, b""
             return body, len(body) <= limit
         taken = bytearray()
@@ -67,7 +67,7 @@ class Reply:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Read on, piece by piece; a body that ends before its announced length raises UpstreamError."""
-        if isinstance(self._answer, Whole):
+        if isinstance(self._answer, Complete):
             if self._unread:
                 yield self._unread
             return
@@ -77,7 +77,7 @@ class Reply:
 
     def close(self) -> None:
         """Let go of the connection; one that was read to the end is used again."""
-        if isinstance(self._answer, Whole):
+        if isinstance(self._answer, Complete):
             return
         if self._answer.content.at_eof():
             self._answer.release()

@@ -7,7 +7,7 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpResponseParser
 
-from proxy.replies import LARGEST_HEAD, Whole, as_whole, checked
+from proxy.replies import LARGEST_HEAD, Complete, checked, completed
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-AUSERNAME: alice\r\nContent-Length: 2\r\n\r\n{}"
 NAMES = ["Set-Cookie", "set-cookie", "X-AREQUESTID", "Content-Type", "Vary", "ETag", "Keep-Alive", "X~!#$%&'*+-.^_`|9"]
@@ -25,7 +25,7 @@ VALUES = [
 AROUND = [b"", b" ", b"\t", b" \t ", b"  "]
 
 
-async def as_aiohttp_reads(said: bytes) -> Whole:
+async def as_aiohttp_reads(said: bytes) -> Complete:
     loop = asyncio.get_running_loop()
     parser = HttpResponseParser(
         ResponseHandler(loop),
@@ -41,10 +41,10 @@ async def as_aiohttp_reads(said: bytes) -> Whole:
     assert not rest
     assert not message.should_close
     assert payload.is_eof()
-    return Whole(message.code, list(message.headers.items()), payload.read_nowait())
+    return Complete(message.code, list(message.headers.items()), payload.read_nowait())
 
 
-def alike(one: Whole | None, other: Whole) -> bool:
+def alike(one: Complete | None, other: Complete) -> bool:
     """Tell whether they are one answer: names, which aiohttp writes its own way, may be in other cases."""
     said = [[(name.lower(), value) for name, value in whole.pairs] for whole in (one, other)]
     return one == other._replace(pairs=one.pairs) and said[0] == said[1]
@@ -52,7 +52,7 @@ def alike(one: Whole | None, other: Whole) -> bool:
 
 def test_a_plain_answer_is_read_as_it_stands():
     pairs = [("Content-Type", "application/json"), ("X-AUSERNAME", "alice"), ("Content-Length", "2")]
-    assert as_whole(PLAIN) == Whole(200, pairs, b"{}")
+    assert completed(PLAIN) == Complete(200, pairs, b"{}")
 
 
 async def test_whatever_is_said_is_read_as_aiohttp_reads_it():
@@ -68,7 +68,7 @@ async def test_whatever_is_said_is_read_as_aiohttp_reads_it():
         status, reason = dice.choice([200, 404, 429, 599]), dice.choice([b"", b"OK"])
         answer = b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, reason, lines, body)
         assert checked(answer[: len(answer) - len(body)])
-        assert alike(as_whole(answer), await as_aiohttp_reads(answer)), answer
+        assert alike(completed(answer), await as_aiohttp_reads(answer)), answer
 
 
 @pytest.mark.parametrize(
@@ -95,4 +95,4 @@ async def test_whatever_is_said_is_read_as_aiohttp_reads_it():
     ],
 )
 def test_what_may_end_elsewhere_is_left_to_aiohttp(plain, instead):
-    assert as_whole(PLAIN.replace(plain, instead)) is None
+    assert completed(PLAIN.replace(plain, instead)) is None
